@@ -1,0 +1,119 @@
+//! The verbs of `kubens`: one file each. They parse, call the library and render.
+
+mod completions;
+mod pin;
+mod unpin;
+
+use crate::elevation;
+use crate::message::{Level, Messages};
+use clap::{Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
+use serde::Serialize;
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::namespace::DEFAULT_PIN;
+use crate::namespace::pin::Target;
+
+/// Exit status: done.
+const DONE: u8 = 0;
+/// Exit status: failed or refused, with nothing changed.
+const FAILED: u8 = 1;
+
+/// Keep kubelet and the container runtime in one pinned mount namespace, hidden from the host
+#[derive(Debug, Parser)]
+#[command(name = "kubens", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Exit status: 0 done, 1 failed or refused (and nothing changed), 2 usage.
+
+Commands run in the namespace with kubensenter(8), services with kubens-exec(8).
+More: kubens(8)")]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Pin(pin::Pin),
+    Unpin(unpin::Unpin),
+    Completions(completions::Completions),
+}
+
+/// Which pin, and from where: the same for every verb that writes one.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The file on which the namespace is pinned, in a directory that only root can write
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_PIN)]
+    path: PathBuf,
+    /// The environment file that names the pin [default: 'env' beside it]
+    #[arg(long, value_name = "PATH")]
+    env_file: Option<PathBuf>,
+    /// Take the mount namespace of this process for the host's, even if it is not PID 1's
+    #[arg(long)]
+    from_here: bool,
+}
+
+impl Which {
+    fn target(&self) -> Target {
+        Target {
+            pin: self.path.clone(),
+            env_file: self.env_file.clone(),
+            from_here: self.from_here,
+        }
+    }
+}
+
+/// Runs what the command line of this process asks for.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let messages = Messages::new("kubens", Level::Warning);
+    // Modes are given in full where files are made.
+    umask(Mode::from_bits_truncate(0o022));
+    if let Err(error) = elevation::refuse() {
+        messages.error(&error);
+        return ExitCode::from(FAILED);
+    }
+    let status = match &cli.verb {
+        Verb::Pin(pin) => pin.run(messages),
+        Verb::Unpin(unpin) => unpin.run(messages),
+        Verb::Completions(completions) => completions.run(messages),
+    };
+    ExitCode::from(status)
+}
+
+/// Says why a verb failed.
+fn failed(messages: Messages, error: &(dyn Error + 'static)) -> u8 {
+    messages.error(error);
+    FAILED
+}
+
+/// Says what an administrator should know.
+fn warn(messages: Messages, warnings: &[String]) {
+    for warning in warnings {
+        messages.say(Level::Warning, format_args!("{warning}"));
+    }
+}
+
+/// The line of `--json`. What is reported holds nothing that JSON cannot.
+fn json(report: &impl Serialize) -> String {
+    serde_json::to_string(report).unwrap_or_default() + "\n"
+}
+
+/// Writes `text` to standard output: `status`, unless that fails.
+fn print(messages: Messages, text: &str, status: u8) -> u8 {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => status,
+        // Whoever reads has enough (as head(1) does).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
+        Err(error) => {
+            let text = format_args!("cannot write to standard output: {error}");
+            messages.say(Level::Error, text);
+            FAILED
+        }
+    }
+}

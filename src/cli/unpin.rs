@@ -1,0 +1,104 @@
+//! `kubens unpin`.
+
+use crate::cli::{DONE, Which, failed, json, print, warn};
+use crate::message::{Messages, plain};
+use crate::namespace::members::Member;
+use crate::namespace::pin::{Removal, When, unpin};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::path::Path;
+
+/// Take the pin away, and with it what was made for it
+///
+/// While processes are inside it refuses, and names them. The namespace itself ends with the last
+/// process in it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kubens unpin                 refuse while anything runs inside
+  kubens unpin --if-unused     the same, but that is no failure")]
+pub(super) struct Unpin {
+    #[command(flatten)]
+    which: Which,
+    /// Leave the pin, without a failure, while processes are inside
+    #[arg(long)]
+    if_unused: bool,
+    /// Take it away although processes are inside; they go on where they are
+    #[arg(long, conflicts_with = "if_unused")]
+    force: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Unpin {
+    pub(super) fn run(&self, messages: Messages) -> u8 {
+        let when = match (self.if_unused, self.force) {
+            (true, _) => When::IfUnused,
+            (_, true) => When::Force,
+            _ => When::Refuse,
+        };
+        match unpin(&self.which.target(), when) {
+            Ok(removal) => {
+                warn(messages, &removal.warnings);
+                let text = if self.json { as_json(&removal) } else { as_text(&removal) };
+                print(messages, &text, DONE)
+            }
+            Err(error) => failed(messages, &error),
+        }
+    }
+}
+
+fn as_text(removal: &Removal) -> String {
+    let pin = plain(&removal.pin);
+    match (removal.was_pinned, removal.removed) {
+        (true, true) => format!("unpinned {pin}\n"),
+        (false, _) => format!("nothing was pinned at {pin}\n"),
+        (true, false) => {
+            let count = removal.members.inside.len();
+            let processes = if count == 1 { "process is" } else { "processes are" };
+            format!("kept {pin}: {count} {processes} inside\n")
+        }
+    }
+}
+
+/// The object that `--json` prints: only ever added to.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    pin: &'a Path,
+    was_pinned: bool,
+    removed: bool,
+    members: Vec<Inside<'a>>,
+    unseen: usize,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Inside<'a> {
+    pid: i32,
+    name: Cow<'a, str>,
+    unit: Option<Cow<'a, str>>,
+}
+
+impl<'a> From<&'a Member> for Inside<'a> {
+    fn from(member: &'a Member) -> Self {
+        Self {
+            pid: member.pid,
+            name: member.name.to_string_lossy(),
+            unit: member.unit.as_ref().map(|unit| unit.to_string_lossy()),
+        }
+    }
+}
+
+fn as_json(removal: &Removal) -> String {
+    json(&Report {
+        version: 1,
+        pin: &removal.pin,
+        was_pinned: removal.was_pinned,
+        removed: removal.removed,
+        members: removal.members.inside.iter().map(Inside::from).collect(),
+        unseen: removal.members.unseen,
+        warnings: &removal.warnings,
+    })
+}

@@ -1,0 +1,16 @@
+//! The only unsafe code of the project: one thin wrapper for each system call or ioctl that nix
+//! does not have, and the entry point without the language runtime's start-up.
+//!
+//! Wrappers take and return owned or borrowed descriptors, and fail with the [`nix::errno::Errno`]
+//! that the kernel gave.
+#![allow(unsafe_code)]
+
+pub mod capability;
+pub mod entry;
+pub mod exec;
+pub mod nsfs;
+#[cfg(feature = "admin")]
+pub mod pidfd;
+#[cfg(feature = "admin")]
+pub mod tree;
+pub mod xattr;

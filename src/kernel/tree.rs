@@ -1,0 +1,50 @@
+//! Mount trees by descriptor: `open_tree(2)` and `move_mount(2)`, since Linux 5.2.
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+// linux/mount.h; not in every C library's headers yet.
+const OPEN_TREE_CLONE: c_int = 1;
+const MOVE_MOUNT_F_EMPTY_PATH: c_int = 0x4;
+const AT_RECURSIVE: c_int = 0x8000;
+const EMPTY: &CStr = c"";
+
+/// A detached copy of the mount at `path` with everything mounted below it: a bind mount that is
+/// attached nowhere. Copies of shared mounts are their peers.
+///
+/// # Errors
+/// ENOSYS before Linux 5.2, EINVAL when `path` is not in our mount namespace, ENOSPC at
+/// fs.mount-max, and what the path gives.
+pub fn clone(path: &Path) -> nix::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC;
+    // SAFETY: the path is terminated and outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just returned this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Attaches the detached tree `tree` at `path`.
+///
+/// # Errors
+/// What `move_mount(2)` says: ENOTDIR, EINVAL, ENOSPC at fs.mount-max.
+pub fn attach(tree: impl AsFd, path: &Path) -> nix::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: both strings are terminated and outlive the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_fd().as_raw_fd(),
+            EMPTY.as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    Errno::result(status).map(drop)
+}

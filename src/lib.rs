@@ -1,0 +1,22 @@
+//! kubens: kubelet and the container runtime of a node in one pinned mount namespace.
+//!
+//! The map, a room each. Data flows one way: read the world into plain values, decide with pure
+//! functions on them, act in few small steps.
+//!
+//! - [`elevation`]: no program runs with rights that its own file gave.
+//! - [`kernel`]: the only unsafe code, a thin wrapper for each system call, and the entry point.
+//! - [`message`]: what the programs say on standard error, escaped, one write for each line.
+//! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
+//! - [`mounts`]: a mount table: parsed, with its peer groups.
+//! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
+//! - [`cli`]: the verbs of `kubens`.
+
+#[cfg(feature = "admin")]
+pub mod cli;
+pub mod elevation;
+pub mod kernel;
+pub mod message;
+#[cfg(feature = "admin")]
+pub mod mounts;
+pub mod namespace;
+pub mod shim;

@@ -1,0 +1,193 @@
+//! The text of mountinfo (`proc_pid_mountinfo(5)`).
+
+use crate::mounts::Mount;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// A line that is not as the manual page says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseError {
+    /// Counted from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "line {} of mountinfo cannot be understood", self.line)
+    }
+}
+
+impl Error for ParseError {}
+
+/// Every mount of the text, in its order.
+pub(super) fn table(text: &[u8]) -> Result<Vec<Mount>, ParseError> {
+    text.split(|&byte| byte == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(index, line)| mount(line).ok_or(ParseError { line: index + 1 }))
+        .collect()
+}
+
+fn mount(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let id = number(fields.next()?)?;
+    let parent = number(fields.next()?)?;
+    let device = text(fields.next()?)?.split_once(':')?;
+    let root = path(fields.next()?);
+    let point = path(fields.next()?);
+    let _options = fields.next()?;
+    let mut mount = Mount {
+        id,
+        parent,
+        device: (device.0.parse().ok()?, device.1.parse().ok()?),
+        root,
+        point,
+        peer_group: None,
+        master: None,
+        unbindable: false,
+        fstype: String::new(),
+    };
+    // Optional fields up to a single dash; those of later kernels are passed over.
+    loop {
+        match fields.next()? {
+            b"-" => break,
+            b"unbindable" => mount.unbindable = true,
+            field => {
+                if let Some(group) = field.strip_prefix(b"shared:") {
+                    mount.peer_group = Some(number(group)?);
+                } else if let Some(group) = field.strip_prefix(b"master:") {
+                    mount.master = Some(number(group)?);
+                }
+            }
+        }
+    }
+    mount.fstype = String::from_utf8_lossy(fields.next()?).into_owned();
+    Some(mount)
+}
+
+fn text(field: &[u8]) -> Option<&str> {
+    std::str::from_utf8(field).ok()
+}
+
+fn number(field: &[u8]) -> Option<u64> {
+    text(field)?.parse().ok()
+}
+
+/// A path field: space, tab, newline, backslash and '#' are given as three octal digits.
+fn path(field: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, after)) = rest.split_first() {
+        match octal(after) {
+            Some((byte, after)) if first == b'\\' => {
+                bytes.push(byte);
+                rest = after;
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+fn octal(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = bytes.split_at_checked(3)?;
+    let value = digits.iter().try_fold(0_u32, |value, digit| match digit {
+        b'0'..=b'7' => Some(value * 8 + u32::from(digit - b'0')),
+        _ => None,
+    })?;
+    Some((u8::try_from(value).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mounts::MountTable;
+    use proptest::prelude::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    const TABLE: &[u8] = b"\
+27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+40 27 0:30 / /run rw shared:5 master:1 - tmpfs tmpfs rw
+41 40 0:30 /kubens /run/kubens rw unbindable - tmpfs tmpfs rw
+42 41 0:4 mnt:[4026532177] /run/kubens/mnt rw - nsfs nsfs rw
+43 40 0:30 /netns /run/netns rw shared:9 propagate_from:2 - tmpfs tmpfs rw
+44 27 0:31 / /a\\040b\\134c\\012d rw - tmpfs tmpfs rw
+45 40 0:32 / /run/kubens rw shared:7 - tmpfs tmpfs rw
+46 45 0:32 / /run/kubens rw - tmpfs tmpfs rw
+";
+
+    fn parsed() -> MountTable {
+        MountTable::parse(TABLE).unwrap()
+    }
+
+    #[test]
+    fn fields_are_read() {
+        let table = parsed();
+        let pin = table.by_id(42).unwrap();
+        assert_eq!((pin.parent, pin.device, pin.fstype.as_str()), (41, (0, 4), "nsfs"));
+        assert_eq!(pin.root, Path::new("mnt:[4026532177]"));
+        assert!(pin.is_private());
+        let run = table.by_id(40).unwrap();
+        assert_eq!((run.peer_group, run.master), (Some(5), Some(1)));
+        assert!(table.by_id(41).unwrap().unbindable);
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(parsed().by_id(44).unwrap().point, Path::new("/a b\\c\nd"));
+    }
+
+    #[test]
+    fn the_uppermost_of_a_stack_is_found_and_a_self_bind_known() {
+        let table = parsed();
+        assert_eq!(table.at(Path::new("/run/kubens")).unwrap().id, 41);
+        assert!(table.is_self_bind(table.by_id(41).unwrap()));
+        assert!(table.is_self_bind(table.by_id(43).unwrap()));
+        assert!(table.is_self_bind(table.by_id(46).unwrap()));
+        for other in [27, 40, 42, 45] {
+            assert!(!table.is_self_bind(table.by_id(other).unwrap()), "{other}");
+        }
+        assert_eq!(table.holding(Path::new("/run/netns/x")).unwrap().id, 43);
+        assert_eq!(table.holding(Path::new("/etc/x")).unwrap().id, 27);
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_named() {
+        let wrong = b"27 1 254:0 / / rw - ext4 /dev/vda rw\n28 1 2540 / / rw - ext4 x rw\n";
+        assert_eq!(MountTable::parse(wrong), Err(ParseError { line: 2 }));
+        assert_eq!(MountTable::parse(b"27 1 254:0 / / rw"), Err(ParseError { line: 1 }));
+    }
+
+    #[test]
+    fn the_table_of_this_very_process_is_understood() {
+        let own = MountTable::own().unwrap();
+        let root = own.holding(Path::new("/")).unwrap();
+        assert_eq!(crate::mounts::mount_id_of(Path::new("/")).unwrap(), root.id);
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_survives_the_kernels_escapes(bytes in prop::collection::vec(1..=255_u8, 0..20)) {
+            // What the kernel escapes: mangle() in fs/seq_file.c, " \t\n\\#".
+            let escaped: Vec<u8> = bytes.iter().flat_map(|byte| match byte {
+                b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
+                other => vec![*other],
+            }).collect();
+            let read = path(&escaped);
+            prop_assert_eq!(read.as_os_str(), OsStr::from_bytes(&bytes));
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text: Vec<u8>) {
+            let _ = MountTable::parse(&text);
+        }
+    }
+}

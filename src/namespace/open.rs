@@ -1,0 +1,202 @@
+//! Open what is at a path, and decide on the opened descriptor whether to trust it.
+
+use crate::kernel::nsfs;
+use crate::namespace::identity::{self, Identity};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc;
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
+use nix::sys::statfs::{FsType, fstatfs};
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// The file system of namespace files (linux/magic.h).
+const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
+
+/// Enough for both lines of an identity, and to see that a file is longer.
+const IDENTITY_MOST: usize = 64;
+
+/// An open mount namespace of our own user namespace. Closed at exec.
+#[derive(Debug)]
+pub struct MountNamespace {
+    fd: OwnedFd,
+    file: Place,
+}
+
+/// Device and inode: the same pair, while both are held open, is the same thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    device: u64,
+    inode: u64,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub enum Look {
+    /// A mount namespace that we trust, as far as can be told without joining it.
+    Namespace(MountNamespace),
+    /// A plain file. Its text, if it is an identity in a file that only root could write.
+    Plain(Option<Identity>),
+    /// Neither of them.
+    Other(Kind),
+    /// A mount namespace of another user namespace: its mounts are of somebody else's choosing.
+    Foreign,
+    /// Nothing.
+    Absent,
+    /// It cannot be looked at.
+    Failed(Errno),
+}
+
+/// What is there instead of a mount namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A namespace of another type, with the flag of its type (`clone(2)`).
+    Namespace(i32),
+    /// A file of another type, with the type bits of its mode (inode(7)).
+    File(SFlag),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Namespace(libc::CLONE_NEWNET) => "a network namespace is pinned there",
+            Self::Namespace(libc::CLONE_NEWPID) => "a PID namespace is pinned there",
+            Self::Namespace(libc::CLONE_NEWUSER) => "a user namespace is pinned there",
+            Self::Namespace(libc::CLONE_NEWUTS) => "a UTS namespace is pinned there",
+            Self::Namespace(libc::CLONE_NEWIPC) => "an IPC namespace is pinned there",
+            Self::Namespace(libc::CLONE_NEWCGROUP) => "a cgroup namespace is pinned there",
+            Self::Namespace(_) => "a namespace of another type is pinned there",
+            Self::File(SFlag::S_IFDIR) => "a directory",
+            Self::File(SFlag::S_IFIFO) => "a FIFO",
+            Self::File(SFlag::S_IFSOCK) => "a socket",
+            Self::File(SFlag::S_IFCHR | SFlag::S_IFBLK) => "a device",
+            Self::File(_) => "a file of another type",
+        })
+    }
+}
+
+impl Place {
+    /// The place of a file.
+    #[must_use]
+    pub fn of(file: &FileStat) -> Self {
+        Self { device: file.st_dev, inode: file.st_ino }
+    }
+
+    /// The place of what a path leads to.
+    ///
+    /// # Errors
+    /// What stat(2) says.
+    pub fn at(path: &str) -> nix::Result<Self> {
+        Ok(Self::of(&stat(path)?))
+    }
+}
+
+impl MountNamespace {
+    /// The mount namespace that this process is in.
+    ///
+    /// # Errors
+    /// What open(2) says of `/proc/self/ns/mnt`.
+    pub fn own() -> nix::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let fd = open("/proc/self/ns/mnt", flags, Mode::empty())?;
+        let file = Place::of(&fstat(&fd)?);
+        Ok(Self { fd, file })
+    }
+
+    /// Whether it is the mount namespace that this process is in.
+    ///
+    /// # Errors
+    /// What stat(2) says of `/proc/self/ns/mnt`.
+    pub fn is_own(&self) -> nix::Result<bool> {
+        Ok(self.file == Place::at("/proc/self/ns/mnt")?)
+    }
+
+    /// Where its file is on nsfs.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.file
+    }
+
+    /// What tells it from every other.
+    ///
+    /// # Errors
+    /// What fstat(2) says.
+    pub fn identity(&self) -> nix::Result<Identity> {
+        Identity::of(&self.fd)
+    }
+}
+
+impl AsFd for MountNamespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What is at `path`. Neither blocks nor has a side effect on a FIFO, a device or a socket: only
+/// what is known to be a namespace or a plain file is opened for real.
+#[must_use]
+pub fn look(path: &Path) -> Look {
+    look_or_errno(path).unwrap_or_else(|errno| match errno {
+        Errno::ENOENT | Errno::ENOTDIR => Look::Absent,
+        errno => Look::Failed(errno),
+    })
+}
+
+fn look_or_errno(path: &Path) -> nix::Result<Look> {
+    // O_PATH opens nothing: a FIFO's writer is not woken, a tape is not rewound (open(2)).
+    let handle = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    if is_nsfs(&handle)? {
+        return trust(reopen(&handle)?);
+    }
+    let file = fstat(&handle)?;
+    let kind = SFlag::from_bits_truncate(file.st_mode & SFlag::S_IFMT.bits());
+    if kind != SFlag::S_IFREG {
+        return Ok(Look::Other(Kind::File(kind)));
+    }
+    if !identity::is_roots_alone(&file) {
+        return Ok(Look::Plain(None));
+    }
+    Ok(Look::Plain(read_identity(&handle)?))
+}
+
+/// Decides on an open namespace file.
+fn trust(fd: OwnedFd) -> nix::Result<Look> {
+    let kind = nsfs::kind(&fd)?;
+    if kind != libc::CLONE_NEWNS {
+        return Ok(Look::Other(Kind::Namespace(kind)));
+    }
+    let owner = match nsfs::owner(&fd) {
+        Ok(owner) => owner,
+        Err(Errno::EPERM) => return Ok(Look::Foreign),
+        Err(errno) => return Err(errno),
+    };
+    if Place::of(&fstat(&owner)?) != Place::at("/proc/self/ns/user")? {
+        return Ok(Look::Foreign);
+    }
+    let file = Place::of(&fstat(&fd)?);
+    Ok(Look::Namespace(MountNamespace { fd, file }))
+}
+
+fn is_nsfs(fd: impl AsFd) -> nix::Result<bool> {
+    Ok(fstatfs(fd)?.filesystem_type() == NSFS_MAGIC)
+}
+
+/// Opens for reading the very file behind an `O_PATH` descriptor, however its path may have changed.
+fn reopen(handle: &OwnedFd) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    match open(link.as_str(), flags, Mode::empty()) {
+        // The file is there, we hold it: what is missing is /proc. That must not look like no pin.
+        Err(Errno::ENOENT) => Err(Errno::EBADF),
+        other => other,
+    }
+}
+
+fn read_identity(handle: &OwnedFd) -> nix::Result<Option<Identity>> {
+    let file = reopen(handle)?;
+    let mut bytes = [0; IDENTITY_MOST];
+    let length = nix::unistd::read(&file, &mut bytes)?;
+    let text = bytes.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    Ok(text.and_then(Identity::parse))
+}

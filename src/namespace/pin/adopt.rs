@@ -1,0 +1,87 @@
+//! `kubens pin --adopt`: pin the mount namespace that a running process is in. The repair for a
+//! lost pin, with nothing restarted.
+
+use crate::kernel::pidfd;
+use crate::mounts::MountTable;
+use crate::namespace::open::{Look, MountNamespace, Place, look};
+use crate::namespace::pin::caller::Caller;
+use crate::namespace::pin::converge::{finish, inside, locked, now, unreached};
+use crate::namespace::pin::error::{Error, Trouble};
+use crate::namespace::pin::state::{Mode, State};
+use crate::namespace::pin::survey::{AtPin, Survey};
+use crate::namespace::pin::{Origin, Outcome, Target, make, verify};
+use nix::errno::Errno;
+use std::path::Path;
+
+/// Pins the mount namespace of the process `pid`.
+///
+/// # Errors
+/// [`Error`], with everything as it was before. A step that could not be undone is a sentence in the
+/// second part.
+pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)> {
+    let first = || {
+        let caller = Caller::check(target.from_here)?;
+        let namespace = namespace_of(pid, &caller)?;
+        Ok((caller, namespace))
+    };
+    let (caller, namespace) = first().map_err(|error| (error, Vec::new()))?;
+    locked(target, |location, undo| {
+        let survey = Survey::read(location, &[])?;
+        let origin = match &survey.at_pin {
+            AtPin::Free { .. } => Origin::Adopted,
+            AtPin::Pinned(pinned) if pinned.place() == namespace.place() => Origin::Kept,
+            AtPin::Pinned(_) => return Err(Error::Process(pid, Trouble::Pinned)),
+        };
+        let inside = inside(&caller, location, &namespace)?;
+        let mode = verify::mode_of(&survey.table, &inside);
+        let mut state = remembered(&survey, mode, &inside);
+        if origin == Origin::Adopted {
+            if !survey.directory_bound && !state.bound.contains(&location.directory) {
+                state.bound.push(location.directory.clone());
+            }
+            make::directory(location, !survey.directory_bound, undo)?;
+            make::pin(&namespace, location, undo)?;
+            verify::leads_to(&location.pin, &namespace)?;
+        }
+        let warnings = mode.is_none().then(unreached).into_iter().chain(caller.warning()).collect();
+        finish(location, &namespace, state, origin, warnings, undo)
+    })
+}
+
+/// The namespace of the process, which is proven to live still while it was opened.
+fn namespace_of(pid: i32, caller: &Caller) -> Result<MountNamespace, Error> {
+    let wrong = |trouble| Err(Error::Process(pid, trouble));
+    let process = match pidfd::open(pid) {
+        Ok(process) => process,
+        Err(Errno::ESRCH | Errno::EINVAL) => return wrong(Trouble::NoProcess),
+        Err(errno) => return wrong(Trouble::System(errno)),
+    };
+    let seen = look(Path::new(&format!("/proc/{pid}/ns/mnt")));
+    let root = Place::at(&format!("/proc/{pid}/root"));
+    if !pidfd::lives(&process) {
+        return wrong(Trouble::NoProcess);
+    }
+    let namespace = match seen {
+        Look::Namespace(namespace) => namespace,
+        Look::Foreign => return wrong(Trouble::Foreign),
+        Look::Other(kind) => return wrong(Trouble::Other(kind)),
+        Look::Failed(errno) => return wrong(Trouble::System(errno)),
+        Look::Absent | Look::Plain(_) => return wrong(Trouble::NoProcess),
+    };
+    if namespace.place() == caller.host.place() {
+        return wrong(Trouble::SameNamespace);
+    }
+    match (root, Place::at("/")) {
+        (Ok(theirs), Ok(ours)) if theirs == ours => Ok(namespace),
+        (Ok(_), Ok(_)) => wrong(Trouble::OtherRoot),
+        (Err(errno), _) | (_, Err(errno)) => wrong(Trouble::System(errno)),
+    }
+}
+
+/// What the files of the lost pin tell, as far as it still holds.
+fn remembered(survey: &Survey, mode: Option<Mode>, inside: &MountTable) -> State {
+    let before = survey.state.clone();
+    let (mut expose, bound) = before.map(|state| (state.expose, state.bound)).unwrap_or_default();
+    expose.retain(|path| verify::is_exposed(&survey.table, inside, path));
+    State { since: now(), ..State::new(mode.unwrap_or(Mode::Hidden), expose, bound) }
+}

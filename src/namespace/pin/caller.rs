@@ -1,0 +1,54 @@
+//! Whether this process may pin, and is where a pin belongs.
+
+use crate::namespace::join::{self, missing_privilege};
+use crate::namespace::open::{MountNamespace, Place};
+use crate::namespace::pin::Error;
+use nix::errno::Errno;
+
+/// A process that may pin: it holds the mount namespace it is in, the *host's* from here on.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// The host's mount namespace.
+    pub(super) host: MountNamespace,
+    /// Whether it is known to be the right one: PID 1's, or the one that --from-here means.
+    pub(super) sure: bool,
+}
+
+impl Caller {
+    /// Checks this process. Its working directory is the root afterwards.
+    pub(super) fn check(from_here: bool) -> Result<Self, Error> {
+        if let Some(missing) = missing_privilege() {
+            return Err(Error::Privilege(missing));
+        }
+        let own = |errno| Error::Act("open '/proc/self/ns/mnt' (is /proc mounted?)".into(), errno);
+        let host = MountNamespace::own().map_err(own)?;
+        let sure = from_here || is_pid_1s(&host)?;
+        // Joining the namespace that we are in changes nothing, but shows whether that works, and
+        // whether our root directory is the namespace's: later, on the way back, is too late.
+        match join::join(&host, false) {
+            Ok(()) => Ok(Self { host, sure }),
+            Err(join::Error::Privilege(missing)) => Err(Error::Privilege(missing)),
+            Err(join::Error::OtherRoot) => Err(Error::Chroot),
+            Err(join::Error::Join(errno) | join::Error::Root(errno)) => {
+                Err(Error::Act("join its own mount namespace".into(), errno))
+            }
+        }
+    }
+
+    /// The warning for a caller that is not sure.
+    pub(super) fn warning(&self) -> Option<String> {
+        (!self.sure).then(|| {
+            "PID 1's mount namespace cannot be read; taking this one for the host's".to_owned()
+        })
+    }
+}
+
+/// Whether PID 1 is in the same mount namespace; false when that cannot be read.
+fn is_pid_1s(host: &MountNamespace) -> Result<bool, Error> {
+    match Place::at("/proc/1/ns/mnt") {
+        Ok(place) if place == host.place() => Ok(true),
+        Ok(_) => Err(Error::Elsewhere),
+        Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(Error::Act("look at PID 1's mount namespace".into(), errno)),
+    }
+}

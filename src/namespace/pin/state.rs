@@ -1,0 +1,114 @@
+//! What was decided when a pin was made: `state.json` beside it.
+
+use crate::namespace::identity::Identity;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// The version of the file's shape; only ever added to.
+const VERSION: u32 = 1;
+
+/// What the pinned namespace shares with the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Every mount inside is a slave of the host's, and shared inside.
+    Hidden,
+    /// Every mount inside is a peer of the host's: both sides see the same.
+    Common,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Hidden => "hidden",
+            Self::Common => "common",
+        })
+    }
+}
+
+/// The file's contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) version: u32,
+    /// What the namespace shares with the host.
+    pub(super) mode: Mode,
+    /// The directories that are bidirectional with the host.
+    pub(super) expose: Vec<PathBuf>,
+    /// The directories that kubens bound on themselves, on the host: they go with the pin. Written
+    /// before the first of them is bound, so that one that was killed meanwhile is known too.
+    pub(super) bound: Vec<PathBuf>,
+    /// The pinned namespace; none while it is being made.
+    pub(super) namespace: Option<Known>,
+    /// When it was pinned, in seconds since 1970; unknown for one that somebody else pinned.
+    pub(super) since: Option<u64>,
+}
+
+/// An identity in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    inode: u64,
+    id: Option<u64>,
+}
+
+impl From<Identity> for Known {
+    fn from(identity: Identity) -> Self {
+        Self { inode: identity.inode, id: identity.id }
+    }
+}
+
+impl State {
+    /// The state of a pin that is about to be made.
+    pub(super) fn new(mode: Mode, expose: Vec<PathBuf>, bound: Vec<PathBuf>) -> Self {
+        Self { version: VERSION, mode, expose, bound, namespace: None, since: None }
+    }
+
+    /// Reads the file's text; nothing if it is of another shape.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok().filter(|state: &Self| state.version == VERSION)
+    }
+
+    /// The file's text.
+    pub(super) fn text(&self) -> Vec<u8> {
+        // Paths were checked to be UTF-8, the one thing that could fail.
+        let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        text.push(b'\n');
+        text
+    }
+
+    /// Whether it tells of this namespace.
+    pub(super) fn is_of(&self, identity: Identity) -> bool {
+        self.namespace == Some(identity.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_wrote() {
+        let mut state = State::new(
+            Mode::Hidden,
+            vec!["/var/lib/x \"y\"".into()],
+            vec!["/run/kubens".into(), "/run/netns".into()],
+        );
+        assert_eq!(State::parse(&state.text()), Some(state.clone()));
+        let identity = Identity { inode: 4_026_532_177, id: Some(4144) };
+        state.namespace = Some(identity.into());
+        state.since = Some(1);
+        assert_eq!(State::parse(&state.text()), Some(state.clone()));
+        assert!(state.is_of(identity));
+        assert!(!state.is_of(Identity { id: None, ..identity }));
+    }
+
+    #[test]
+    fn another_shape_is_no_state() {
+        let text = State::new(Mode::Common, vec![], vec![]).text();
+        let newer =
+            String::from_utf8(text.clone()).unwrap().replace("\"version\": 1", "\"version\": 2");
+        assert_eq!(State::parse(newer.as_bytes()), None);
+        assert_eq!(State::parse(&text[..text.len() / 2]), None);
+        assert_eq!(State::parse(b""), None);
+    }
+}

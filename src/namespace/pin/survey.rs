@@ -1,0 +1,156 @@
+//! Read: everything about the host that the plan depends on, at one moment, under the lock.
+
+use crate::mounts::{MountTable, mount_id_of};
+use crate::namespace::identity::Identity;
+use crate::namespace::open::{Kind, Look, MountNamespace, look};
+use crate::namespace::pin::directory::{Location, check_form, kind};
+use crate::namespace::pin::error::{Error, Trouble};
+use crate::namespace::pin::files;
+use crate::namespace::pin::own_mount::{self, OwnMount};
+use crate::namespace::pin::state::State;
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, lstat, stat};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::undo::errno;
+
+/// What is at the path of the pin.
+#[derive(Debug)]
+pub(super) enum AtPin {
+    /// Nothing, or a plain file that can become the pin; whether that names a namespace.
+    Free { stale: bool },
+    /// A mount namespace that we trust, as far as can be told from outside.
+    Pinned(MountNamespace),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// The host's mounts.
+    pub(super) table: MountTable,
+    /// What is at the pin.
+    pub(super) at_pin: AtPin,
+    /// What an earlier pin left, or nothing that could be understood.
+    pub(super) state: Option<State>,
+    /// Whether the pin's directory is bound on itself already.
+    pub(super) directory_bound: bool,
+    /// `/run/netns`, and whether a bind would cover namespaces in it.
+    pub(super) netns: Option<(OwnMount, bool)>,
+    /// The directories to expose, in the order of their paths: outer before inner.
+    pub(super) expose: Vec<OwnMount>,
+    /// The mounts of the host that a path walk reaches and that are not shared.
+    pub(super) unshared: Vec<PathBuf>,
+}
+
+impl Survey {
+    /// Looks at everything.
+    pub(super) fn read(location: &Location, expose: &[PathBuf]) -> Result<Self, Error> {
+        let table = MountTable::own().map_err(Error::ReadMounts)?;
+        another_pin(&table, location)?;
+        let at_pin = at_pin(&table, &location.pin)?;
+        let state = files::read(&location.state)?.and_then(|text| State::parse(&text));
+        let directory = mount_at(&table, &location.directory)?;
+        let directory_bound = directory.is_some_and(|mount| table.is_self_bind(mount));
+        let netns = own_mount::netns(&table)?;
+        let expose = expose_all(&table, expose, &location.directory)?;
+        let unshared = unshared(&table, &location.directory);
+        Ok(Self { table, at_pin, state, directory_bound, netns, expose, unshared })
+    }
+}
+
+/// What is at the path of the pin; an error if it can be no pin.
+pub(super) fn at_pin(table: &MountTable, pin: &Path) -> Result<AtPin, Error> {
+    let wrong = |trouble| Err(Error::Path(pin.to_owned(), trouble));
+    match lstat(pin) {
+        Ok(file) if kind(&file) == SFlag::S_IFLNK => return wrong(Trouble::Link),
+        Err(Errno::ENOENT) => return Ok(AtPin::Free { stale: false }),
+        Ok(_) => {}
+        Err(errno) => return wrong(Trouble::System(errno)),
+    }
+    let taken = mount_at(table, pin)?.map(|mount| mount.fstype.clone());
+    match (look(pin), taken) {
+        (Look::Namespace(namespace), _) => Ok(AtPin::Pinned(namespace)),
+        (Look::Foreign, _) => wrong(Trouble::Foreign),
+        (Look::Failed(errno), _) => wrong(Trouble::System(errno)),
+        (Look::Other(Kind::File(_)) | Look::Plain(_) | Look::Absent, Some(fstype)) => {
+            wrong(Trouble::Taken(fstype))
+        }
+        (Look::Other(kind), _) => wrong(Trouble::Other(kind)),
+        (Look::Plain(Some(identity)), None) => {
+            if Identity::own().is_ok_and(|own| own == identity) {
+                return wrong(Trouble::Inside);
+            }
+            Ok(AtPin::Free { stale: true })
+        }
+        (Look::Plain(None) | Look::Absent, None) => Ok(AtPin::Free { stale: false }),
+    }
+}
+
+/// The mount that a walk to `path` ends in, if it is mounted exactly there.
+pub(super) fn mount_at<'a>(
+    table: &'a MountTable,
+    path: &Path,
+) -> Result<Option<&'a crate::mounts::Mount>, Error> {
+    let id = mount_id_of(path).map_err(|errno| Error::path(path, errno))?;
+    Ok(table.by_id(id).filter(|mount| mount.point == path))
+}
+
+/// A directory holds one pin, since its other files tell of one.
+fn another_pin(table: &MountTable, location: &Location) -> Result<(), Error> {
+    let other = table.below(&location.directory).find(|mount| {
+        mount.fstype == "nsfs"
+            && mount.root.to_string_lossy().starts_with("mnt:[")
+            && mount.point.parent() == Some(&location.directory)
+            && mount.point != location.pin
+    });
+    other.map_or(Ok(()), |mount| Err(Error::AnotherPin(mount.point.clone())))
+}
+
+fn expose_all(
+    table: &MountTable,
+    paths: &[PathBuf],
+    directory: &Path,
+) -> Result<Vec<OwnMount>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        let wrong = |trouble| Err(Error::Path(path.clone(), trouble));
+        check_form_of_exposed(path)?;
+        let real = fs::canonicalize(path).map_err(|error| Error::path(path, errno(&error)))?;
+        if real == Path::new("/") {
+            return wrong(Trouble::Everything);
+        }
+        if !stat(&real).is_ok_and(|file| kind(&file) == SFlag::S_IFDIR) {
+            return wrong(Trouble::NotDirectory);
+        }
+        if real.starts_with(directory) || directory.starts_with(&real) {
+            return wrong(Trouble::HoldsPin);
+        }
+        let id = mount_id_of(&real).map_err(|errno| Error::path(path, errno))?;
+        let lack = own_mount::lack(table, &real, id);
+        all.push(OwnMount { path: real, lack, absent: false });
+    }
+    all.sort_by(|one, other| one.path.cmp(&other.path));
+    all.dedup();
+    Ok(all)
+}
+
+fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
+    if path == Path::new("/") {
+        return Err(Error::Path(path.to_owned(), Trouble::Everything));
+    }
+    check_form(path).map(drop)
+}
+
+/// The mounts that a path walk reaches and that are not shared, the pin's directory with what is in
+/// it aside, which is not meant to be.
+fn unshared(table: &MountTable, directory: &Path) -> Vec<PathBuf> {
+    let reached = |mount: &&crate::mounts::Mount| mount_id_of(&mount.point) == Ok(mount.id);
+    table
+        .iter()
+        .filter(|mount| mount.peer_group.is_none() && !mount.unbindable)
+        .filter(|mount| !mount.point.starts_with(directory))
+        .filter(reached)
+        .map(|mount| mount.point.clone())
+        .collect()
+}

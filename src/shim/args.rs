@@ -1,0 +1,203 @@
+//! The command line of the two programs.
+
+use crate::message::{plain, quoted};
+use lexopt::Arg::{Long, Short, Value};
+use std::error::Error as StdError;
+use std::ffi::{CStr, OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// `--help`.
+    Help,
+    /// `--version`.
+    Version,
+    /// To run a command.
+    Run(Options, &'a [&'a CStr]),
+}
+
+/// The options of a command line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `--namespace PATH`, never empty.
+    pub namespace: Option<OsString>,
+    /// `--require`: an absent default is refused.
+    pub require: bool,
+    /// `--argv0 NAME`, with any value.
+    pub argv0: Option<OsString>,
+    /// `--chdir DIR`, never empty.
+    pub chdir: Option<OsString>,
+    /// `--other-root`.
+    pub other_root: bool,
+    /// How often `-v` was given, less how often `-q`.
+    pub verbosity: i32,
+}
+
+/// What is wrong with a command line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Error {
+    /// An option that does not exist.
+    Unknown(String),
+    /// An option that takes a value, without one or with an empty one.
+    NoValue(String),
+    /// An option that takes no value, with one.
+    UnexpectedValue(String),
+    /// Anything else that the parser says.
+    Other(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(option) => write!(out, "unknown option {}", quoted(option))?,
+            Self::NoValue(option) => write!(out, "option {} needs a value", quoted(option))?,
+            Self::UnexpectedValue(option) => {
+                write!(out, "option {} takes no value", quoted(option))?;
+            }
+            Self::Other(text) => write!(out, "{}", plain(text))?,
+        }
+        out.write_str("; see --help, and '--' before a command that starts with '-'")
+    }
+}
+
+impl StdError for Error {}
+
+impl From<lexopt::Error> for Error {
+    fn from(error: lexopt::Error) -> Self {
+        match error {
+            lexopt::Error::UnexpectedOption(option) => Self::Unknown(option),
+            lexopt::Error::MissingValue { option: Some(option) } => Self::NoValue(option),
+            lexopt::Error::UnexpectedValue { option, .. } => Self::UnexpectedValue(option),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// Reads the command line `arguments`, the program's name first. Options end at `--` or at the
+/// first word that is not one; what follows is COMMAND and its arguments, which may be empty.
+///
+/// # Errors
+/// [`Error`] for what is no option of ours.
+pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
+    let words = arguments.iter().skip(1);
+    let mut parser =
+        lexopt::Parser::from_args(words.map(|word| OsStr::from_bytes(word.to_bytes())));
+    let mut options = Options::default();
+    let rest = loop {
+        match parser.next()? {
+            None => break 0,
+            // COMMAND has been taken out already: it and what is left are the tail of the vector.
+            Some(Value(_)) => break parser.raw_args()?.as_slice().len() + 1,
+            Some(Short('n') | Long("namespace")) => {
+                options.namespace = Some(value(&mut parser, "--namespace")?);
+            }
+            Some(Long("require")) => options.require = true,
+            Some(Long("argv0")) => options.argv0 = Some(parser.value()?),
+            Some(Long("chdir")) => options.chdir = Some(value(&mut parser, "--chdir")?),
+            Some(Long("other-root")) => options.other_root = true,
+            Some(Short('q') | Long("quiet")) => options.verbosity -= 1,
+            Some(Short('v') | Long("verbose")) => options.verbosity += 1,
+            Some(Short('h') | Long("help")) => return Ok(Request::Help),
+            Some(Short('V') | Long("version")) => return Ok(Request::Version),
+            Some(other) => return Err(other.unexpected().into()),
+        }
+    };
+    let command = arguments.len().checked_sub(rest).and_then(|start| arguments.get(start..));
+    Ok(Request::Run(options, command.unwrap_or_default()))
+}
+
+/// The value of an option, which must not be empty.
+fn value(parser: &mut lexopt::Parser, option: &str) -> Result<OsString, Error> {
+    let value = parser.value()?;
+    if value.is_empty() { Err(Error::NoValue(option.to_owned())) } else { Ok(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::ffi::CString;
+
+    fn with<T>(words: &[&[u8]], check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
+        let owned: Vec<CString> = std::iter::once(&b"kubens-exec"[..])
+            .chain(words.iter().copied())
+            .map(|word| CString::new(word).unwrap())
+            .collect();
+        let arguments: Vec<&CStr> = owned.iter().map(CString::as_c_str).collect();
+        check(parse(&arguments))
+    }
+
+    fn command(words: &[&[u8]]) -> (Options, Vec<Vec<u8>>) {
+        with(words, |request| match request {
+            Ok(Request::Run(options, command)) => {
+                (options, command.iter().map(|word| word.to_bytes().to_vec()).collect())
+            }
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn options_end_at_the_first_word_that_is_not_one() {
+        let (options, words) = command(&[b"--require", b"crio", b"--require", b"--", b"-v"]);
+        assert!(options.require);
+        assert_eq!(options.verbosity, 0);
+        assert_eq!(words, [&b"crio"[..], b"--require", b"--", b"-v"]);
+    }
+
+    #[test]
+    fn two_dashes_end_the_options_and_are_not_passed_on() {
+        let (options, words) = command(&[b"-vv", b"--", b"-x", b"--"]);
+        assert_eq!(options.verbosity, 2);
+        assert_eq!(words, [&b"-x"[..], b"--"]);
+    }
+
+    #[test]
+    fn argv0_takes_any_value() {
+        for value in [&b""[..], b"-bash", b"--", b"--require", b"a b", b"\xff"] {
+            let (options, words) = command(&[b"--argv0", value, b"sh"]);
+            assert_eq!(options.argv0.unwrap().as_bytes(), value);
+            assert_eq!(words, [b"sh"]);
+        }
+        assert_eq!(command(&[b"--argv0=", b"sh"]).0.argv0.unwrap(), "");
+    }
+
+    #[test]
+    fn the_last_of_an_option_counts() {
+        let (options, _) = command(&[b"-n", b"/a", b"--namespace=/b", b"-qqv", b"sh"]);
+        assert_eq!(options.namespace.unwrap(), "/b");
+        assert_eq!(options.verbosity, -1);
+    }
+
+    #[test]
+    fn no_command_is_an_empty_one() {
+        for words in [&[][..], &[&b"--"[..]], &[b"-v", b"--"]] {
+            assert!(command(words).1.is_empty(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let wrong = |words: &[&[u8]]| with(words, |request| request.unwrap_err());
+        assert_eq!(wrong(&[b"--profile", b"x"]), Error::Unknown("--profile".into()));
+        assert_eq!(wrong(&[b"--drop-cap=x"]), Error::Unknown("--drop-cap".into()));
+        assert_eq!(wrong(&[b"-x"]), Error::Unknown("-x".into()));
+        assert_eq!(wrong(&[b"--namespace="]), Error::NoValue("--namespace".into()));
+        assert_eq!(wrong(&[b"--namespace", b""]), Error::NoValue("--namespace".into()));
+        assert_eq!(wrong(&[b"--chdir"]), Error::NoValue("--chdir".into()));
+        assert_eq!(wrong(&[b"--require=yes"]), Error::UnexpectedValue("--require".into()));
+        assert!(!wrong(&[b"--\x1b[2J"]).to_string().contains('\x1b'));
+    }
+
+    proptest! {
+        #[test]
+        fn the_command_is_the_tail_of_the_vector_untouched(
+            words in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..6), 0..6)
+        ) {
+            let mut all: Vec<&[u8]> = vec![b"-v", b"--chdir", b"/x", b"--"];
+            all.extend(words.iter().map(Vec::as_slice));
+            prop_assert_eq!(command(&all).1, words);
+        }
+    }
+}
