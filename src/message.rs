@@ -52,13 +52,33 @@ impl Messages {
 
     /// Says `error` with all of its causes, at once.
     pub fn error(&self, error: &(dyn Error + 'static)) {
-        self.say(Level::Error, format_args!("{}", chain(error)));
+        self.failure(format_args!("{}", chain(error)));
     }
 
-    /// Says `text` if this level is asked for. Whoever writes the text escapes what is in it
-    /// ([`quoted`], [`plain`]).
-    pub fn say(&self, level: Level, text: fmt::Arguments<'_>) {
-        if level > self.most && level != Level::Error {
+    /// Says what failed: always. In this and the other texts, whoever writes them escapes what is
+    /// from outside ([`quoted`], [`plain`]).
+    pub fn failure(&self, text: fmt::Arguments<'_>) {
+        self.say(Level::Error, text);
+    }
+
+    /// Says what an operator should know.
+    pub fn warning(&self, text: fmt::Arguments<'_>) {
+        self.say(Level::Warning, text);
+    }
+
+    /// Says what was done.
+    pub fn info(&self, text: fmt::Arguments<'_>) {
+        self.say(Level::Info, text);
+    }
+
+    /// Says how it was done.
+    pub fn debug(&self, text: fmt::Arguments<'_>) {
+        self.say(Level::Debug, text);
+    }
+
+    /// Says `text` if this level is asked for.
+    fn say(&self, level: Level, text: fmt::Arguments<'_>) {
+        if level > self.most {
             return;
         }
         let prefix = if stderr_is_the_journal() { level.prefix() } else { "" };

@@ -94,7 +94,7 @@ fn failed(messages: Messages, error: &(dyn Error + 'static)) -> u8 {
 /// Says what an administrator should know.
 fn warn(messages: Messages, warnings: &[String]) {
     for warning in warnings {
-        messages.say(Level::Warning, format_args!("{warning}"));
+        messages.warning(format_args!("{warning}"));
     }
 }
 
@@ -111,8 +111,7 @@ fn print(messages: Messages, text: &str, status: u8) -> u8 {
         // Whoever reads has enough (as head(1) does).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
         Err(error) => {
-            let text = format_args!("cannot write to standard output: {error}");
-            messages.say(Level::Error, text);
+            messages.failure(format_args!("cannot write to standard output: {error}"));
             FAILED
         }
     }

@@ -1,7 +1,7 @@
 //! `kubens pin`.
 
 use crate::cli::{DONE, Which, failed, json, print, warn};
-use crate::message::{Level, Messages, plain, quoted};
+use crate::message::{Messages, plain, quoted};
 use crate::namespace::pin::{self, Mode, Origin, Outcome, Request};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl Pin {
             }
             Err((error, left)) => {
                 for what in left {
-                    messages.say(Level::Error, format_args!("while undoing: {what}"));
+                    messages.failure(format_args!("while undoing: {what}"));
                 }
                 failed(messages, &error)
             }

@@ -87,48 +87,33 @@ fn enter(directory: PathBuf) -> Result<(), Error> {
     chdir(&directory).map_err(|errno| Error::EnterDirectory(directory, errno))
 }
 
-/// Says what is going to happen, as far as anybody wants to know.
+/// Says what is going to happen, as far as anybody wants to know. kubensenter's are the traditional
+/// words.
 fn tell(program: Program, plan: &Plan<'_>, decision: &Decision, messages: Messages) {
     let pin = plain(&plan.pin);
-    let by_default = plan.choice != Choice::Named;
     let found = matches!(decision, Decision::Join(_) | Decision::Inside);
-    if program == Program::Enter && by_default && found {
-        // The traditional words.
-        let text = format_args!("Autodetect: kubens.service namespace found at {pin}");
-        messages.say(Level::Info, text);
+    if program == Program::Enter && plan.choice != Choice::Named && found {
+        messages.info(format_args!("Autodetect: kubens.service namespace found at {pin}"));
     }
     match decision {
-        Decision::Join(_) => {
-            messages.say(Level::Debug, format_args!("Joining mount namespace in {pin}"));
-        }
+        Decision::Join(_) => messages.debug(format_args!("Joining mount namespace in {pin}")),
         Decision::Inside => {
-            messages.say(Level::Debug, format_args!("Already in the mount namespace of {pin}"));
+            messages.debug(format_args!("Already in the mount namespace of {pin}"));
         }
-        Decision::NotPinned => {
-            let text = format_args!(
-                "Autodetect: No mount namespace found at {pin}; running in the current one"
-            );
-            messages.say(Level::Debug, text);
-        }
-        Decision::Stale(what) => {
-            let text = format_args!(
-                "Autodetect: Stale or mismatched namespace at {pin}: {what}; running in the \
-                 current one"
-            );
-            messages.say(Level::Warning, text);
-        }
+        Decision::NotPinned => messages.debug(format_args!(
+            "Autodetect: No mount namespace found at {pin}; running in the current one"
+        )),
+        Decision::Stale(what) => messages.warning(format_args!(
+            "Autodetect: Stale or mismatched namespace at {pin}: {what}; running in the current one"
+        )),
     }
     if plan.shell {
-        let shell = quoted(OsStr::from_bytes(plan.program.as_c_str().to_bytes())).to_string();
-        let text = match decision {
-            Decision::Join(_) | Decision::Inside => {
-                format!("starting {shell} in the mount namespace pinned at {pin}")
-            }
-            Decision::NotPinned | Decision::Stale(_) => {
-                format!("starting {shell} in the current mount namespace; none is pinned at {pin}")
-            }
-        };
-        messages.say(Level::Info, format_args!("{text}"));
+        let shell = OsStr::from_bytes(plan.program.as_c_str().to_bytes());
+        let namespace = if found { "pinned" } else { "current" };
+        messages.info(format_args!(
+            "Starting {} in the {namespace} mount namespace; 'exit' leaves it",
+            quoted(shell)
+        ));
     }
 }
 
