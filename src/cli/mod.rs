@@ -19,6 +19,8 @@ use crate::namespace::pin::Target;
 
 /// Exit status: done.
 const DONE: u8 = 0;
+/// Exit status: the command line is wrong.
+const USAGE: u8 = 2;
 /// Exit status: failed or refused, with nothing changed.
 const FAILED: u8 = 1;
 
@@ -69,20 +71,29 @@ impl Which {
 /// Runs what the command line of this process asks for.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
     let messages = Messages::new("kubens", Level::Warning);
-    // Modes are given in full where files are made.
+    ExitCode::from(match elevation::refuse() {
+        Ok(()) => parse_and_run(messages),
+        Err(error) => failed(messages, &error),
+    })
+}
+
+fn parse_and_run(messages: Messages) -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are data; what is wrong with the words is a message. clap styles both.
+        Err(error) => {
+            let status = if error.use_stderr() { USAGE } else { DONE };
+            return written(messages, error.print(), status);
+        }
+    };
+    // The modes of files are given in full where they are made.
     umask(Mode::from_bits_truncate(0o022));
-    if let Err(error) = elevation::refuse() {
-        messages.error(&error);
-        return ExitCode::from(FAILED);
-    }
-    let status = match &cli.verb {
+    match &cli.verb {
         Verb::Pin(pin) => pin.run(messages),
         Verb::Unpin(unpin) => unpin.run(messages),
         Verb::Completions(completions) => completions.run(messages),
-    };
-    ExitCode::from(status)
+    }
 }
 
 /// Says why a verb failed.
@@ -106,7 +117,12 @@ fn json(report: &impl Serialize) -> String {
 /// Writes `text` to standard output: `status`, unless that fails.
 fn print(messages: Messages, text: &str, status: u8) -> u8 {
     let mut out = io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    written(messages, out.write_all(text.as_bytes()).and_then(|()| out.flush()), status)
+}
+
+/// `status`, unless what was to be written was not.
+fn written(messages: Messages, result: io::Result<()>, status: u8) -> u8 {
+    match result {
         Ok(()) => status,
         // Whoever reads has enough (as head(1) does).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
