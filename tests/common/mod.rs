@@ -23,6 +23,7 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+#[expect(clippy::print_stderr, reason = "the runner shows it")]
 /// Says why a test is not run; where all must run (CI), that is a failure.
 pub(crate) fn skip(reason: &str) {
     assert!(env::var_os("KUBENS_TEST_MUST_RUN").is_none(), "must run, but: {reason}");
