@@ -5,7 +5,8 @@ mod pin;
 mod unpin;
 
 use crate::elevation;
-use crate::message::{Level, Messages};
+use crate::message::{Level, Messages, plain};
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
@@ -21,14 +22,14 @@ use crate::namespace::pin::Target;
 const DONE: u8 = 0;
 /// Exit status: the command line is wrong.
 const USAGE: u8 = 2;
-/// Exit status: failed or refused, with nothing changed.
+/// Exit status: failed or refused.
 const FAILED: u8 = 1;
 
 /// Keep kubelet and the container runtime in one pinned mount namespace, hidden from the host
 #[derive(Debug, Parser)]
 #[command(name = "kubens", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "\
-Exit status: 0 done, 1 failed or refused (and nothing changed), 2 usage.
+Exit status: 0 done, 1 failed or refused, 2 usage.
 
 Commands run in the namespace with kubensenter(8), services with kubens-exec(8).
 More: kubens(8)")]
@@ -81,11 +82,16 @@ pub fn run() -> ExitCode {
 fn parse_and_run(messages: Messages) -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and version are data; what is wrong with the words is a message. clap styles both.
-        Err(error) => {
-            let status = if error.use_stderr() { USAGE } else { DONE };
-            return written(messages, error.print(), status);
+        // No verb at all: the help, as a message.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return written(messages, error.print(), USAGE);
         }
+        Err(error) if error.use_stderr() => {
+            messages.failure(format_args!("{}", sentence(&error)));
+            return USAGE;
+        }
+        // Help and version are data.
+        Err(error) => return written(messages, error.print(), DONE),
     };
     // The modes of files are given in full where they are made.
     umask(Mode::from_bits_truncate(0o022));
@@ -94,6 +100,15 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Unpin(unpin) => unpin.run(messages),
         Verb::Completions(completions) => completions.run(messages),
     }
+}
+
+/// The first paragraph of what clap says, on one line and escaped: it quotes what was typed.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let words = text.split("\n\n").next().unwrap_or_default().split_whitespace();
+    let sentence = words.collect::<Vec<_>>().join(" ");
+    format!("{}; see --help", plain(&sentence))
 }
 
 /// Says why a verb failed.

@@ -71,7 +71,9 @@ fn as_text(outcome: &Outcome) -> String {
         Origin::Adopted => "adopted",
     };
     let inode = outcome.namespace.inode;
-    let mut parts = vec![outcome.mode.to_string()];
+    let mode =
+        outcome.mode.map_or_else(|| "apart from the host".to_owned(), |mode| mode.to_string());
+    let mut parts = vec![mode];
     parts.extend(outcome.expose.iter().map(|path| format!("exposing {}", quoted(path))));
     format!("{verb} mnt:[{inode}] at {} ({})\n", plain(&outcome.pin), parts.join(", "))
 }
@@ -84,7 +86,7 @@ struct Report<'a> {
     pin: &'a Path,
     env_file: &'a Path,
     namespace: Namespace,
-    mode: Mode,
+    mode: Option<Mode>,
     expose: &'a [PathBuf],
     warnings: &'a [String],
 }

@@ -8,6 +8,8 @@
 pub mod capability;
 pub mod entry;
 pub mod exec;
+#[cfg(feature = "admin")]
+pub mod flock;
 pub mod nsfs;
 #[cfg(feature = "admin")]
 pub mod pidfd;

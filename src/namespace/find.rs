@@ -38,7 +38,9 @@ pub enum NotOne {
 impl fmt::Display for NotOne {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => out.write_str("not a mount namespace (a plain file; the pin is gone)"),
+            Self::Stale => {
+                out.write_str("not a mount namespace (a plain file: nothing is pinned there)")
+            }
             Self::Hidden(errno) => write!(
                 out,
                 "not a mount namespace here: this process is in a mount namespace of its own, or \

@@ -20,12 +20,12 @@ use std::path::Path;
 /// second part.
 pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)> {
     let first = || {
-        let caller = Caller::check(target.from_here)?;
+        let caller = Caller::check(target)?;
         let namespace = namespace_of(pid, &caller)?;
         Ok((caller, namespace))
     };
     let (caller, namespace) = first().map_err(|error| (error, Vec::new()))?;
-    locked(target, |location, undo| {
+    locked(&caller, target, |location, undo| {
         let survey = Survey::read(location, &[])?;
         let origin = match &survey.at_pin {
             AtPin::Free { .. } => Origin::Adopted,
@@ -83,5 +83,5 @@ fn remembered(survey: &Survey, mode: Option<Mode>, inside: &MountTable) -> State
     let before = survey.state.clone();
     let (mut expose, bound) = before.map(|state| (state.expose, state.bound)).unwrap_or_default();
     expose.retain(|path| verify::is_exposed(&survey.table, inside, path));
-    State { since: now(), ..State::new(mode.unwrap_or(Mode::Hidden), expose, bound) }
+    State { since: now(), ..State::new(mode, expose, bound) }
 }

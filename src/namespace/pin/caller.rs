@@ -1,9 +1,14 @@
 //! Whether this process may pin, and is where a pin belongs.
 
+use crate::mounts::mount_id_of;
+use crate::namespace::find::{Finding, find};
 use crate::namespace::join::{self, missing_privilege};
 use crate::namespace::open::{MountNamespace, Place};
-use crate::namespace::pin::Error;
+use crate::namespace::pin::Target;
+use crate::namespace::pin::error::{Error, Trouble};
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use std::path::Path;
 
 /// A process that may pin: it holds the mount namespace it is in, the *host's* from here on.
 #[derive(Debug)]
@@ -16,23 +21,34 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Checks this process. Its working directory is the root afterwards.
-    pub(super) fn check(from_here: bool) -> Result<Self, Error> {
+    pub(super) fn check(target: &Target) -> Result<Self, Error> {
         if let Some(missing) = missing_privilege() {
             return Err(Error::Privilege(missing));
         }
         let own = |errno| Error::Act("open '/proc/self/ns/mnt' (is /proc mounted?)".into(), errno);
         let host = MountNamespace::own().map_err(own)?;
-        let sure = from_here || is_pid_1s(&host)?;
+        if let Finding::Inside = find(&target.pin, false) {
+            return Err(Error::Path(target.pin.clone(), Trouble::Inside));
+        }
+        let sure = target.from_here || is_pid_1s(&host)?;
         // Joining the namespace that we are in changes nothing, but shows whether that works, and
         // whether our root directory is the namespace's: later, on the way back, is too late.
-        match join::join(&host, false) {
-            Ok(()) => Ok(Self { host, sure }),
+        let root = || mount_id_of(Path::new("/")).map_err(join::Error::Root);
+        let rejoin = || Ok((root()?, join::join(&host, false)?, root()?));
+        match rejoin() {
+            Ok((before, (), after)) if before == after => Ok(Self { host, sure }),
+            Ok(_) | Err(join::Error::OtherRoot) => Err(Error::Chroot),
             Err(join::Error::Privilege(missing)) => Err(Error::Privilege(missing)),
-            Err(join::Error::OtherRoot) => Err(Error::Chroot),
             Err(join::Error::Join(errno) | join::Error::Root(errno)) => {
                 Err(Error::Act("join its own mount namespace".into(), errno))
             }
         }
+    }
+
+    /// Makes sure that this process is in the host's namespace: an attempt that failed may have
+    /// failed to return.
+    pub(super) fn is_home(&self) -> bool {
+        self.host.is_own() == Ok(true) || setns(&self.host, CloneFlags::CLONE_NEWNS).is_ok()
     }
 
     /// The warning for a caller that is not sure.

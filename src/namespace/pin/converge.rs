@@ -11,7 +11,7 @@ use crate::namespace::pin::lock::Lock;
 use crate::namespace::pin::plan::{differences, plan};
 use crate::namespace::pin::state::{Mode, State};
 use crate::namespace::pin::survey::{AtPin, Survey};
-use crate::namespace::pin::undo::{Step, Undo};
+use crate::namespace::pin::undo::Undo;
 use crate::namespace::pin::{Origin, Outcome, Request, Target, files, make, verify};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,8 +21,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// [`Error`], with everything as it was before. A step that could not be undone is a sentence in the
 /// second part.
 pub fn pin(request: &Request) -> Result<Outcome, (Error, Vec<String>)> {
-    let caller = Caller::check(request.target.from_here).map_err(|error| (error, Vec::new()))?;
-    locked(&request.target, |location, undo| {
+    let caller = Caller::check(&request.target).map_err(|error| (error, Vec::new()))?;
+    locked(&caller, &request.target, |location, undo| {
         let survey = Survey::read(location, &request.expose)?;
         let mut outcome = match &survey.at_pin {
             AtPin::Pinned(namespace) => keep(request, &caller, location, &survey, namespace, undo)?,
@@ -36,30 +36,26 @@ pub fn pin(request: &Request) -> Result<Outcome, (Error, Vec<String>)> {
 /// Runs `work` in the pin's directory, made if need be, under its lock; undoes what it did if it
 /// fails.
 pub(super) fn locked<T>(
+    caller: &Caller,
     target: &Target,
     work: impl FnOnce(&Location, &mut Undo) -> Result<T, Error>,
 ) -> Result<T, (Error, Vec<String>)> {
     let mut undo = Undo::default();
     let (location, lock) = match prepare(target, &mut undo) {
         Ok(prepared) => prepared,
-        Err(error) => return Err((error, undo.run())),
+        Err(error) => return Err((error, undo.run(caller))),
     };
-    let result = work(&location, &mut undo).map_err(|error| (error, undo.run()));
+    let result = work(&location, &mut undo).map_err(|error| (error, undo.run(caller)));
     drop(lock);
     result
 }
 
 fn prepare(target: &Target, undo: &mut Undo) -> Result<(Location, Lock), Error> {
     loop {
-        let before = undo.len();
         let Some(location) = Location::find(target, Some(undo))? else {
             return Err(Error::Path(target.pin.clone(), Trouble::NotDirectory));
         };
-        if undo.len() > before {
-            // Made for the pin, the directory goes with the attempt, and the lock in it first.
-            undo.push(Step::RemoveFile(location.lock.clone()));
-        }
-        if let Some(lock) = Lock::take(&location.lock)? {
+        if let Some(lock) = Lock::take(&location.lock, undo)? {
             return Ok((location, lock));
         }
     }
@@ -108,17 +104,14 @@ fn keep(
 
 /// The state of a pin that is kept: what its file tells of it, or what can be told without.
 fn remembered(before: Option<&State>, identity: Identity, mode: Option<Mode>) -> State {
-    let seen = |state: &State| mode.unwrap_or(state.mode);
     match before {
-        Some(state) if state.is_of(identity) => State { mode: seen(state), ..state.clone() },
+        Some(state) if state.is_of(identity) => State { mode, ..state.clone() },
         // One of us was killed after it had pinned, before it wrote that down.
-        Some(begun) if begun.namespace.is_none() => {
-            State { mode: seen(begun), since: now(), ..begun.clone() }
-        }
+        Some(begun) if begun.namespace.is_none() => State { mode, since: now(), ..begun.clone() },
         // Pinned by somebody else. What we once bound is ours still.
         other => {
             let bound = other.map(|state| state.bound.clone()).unwrap_or_default();
-            State::new(mode.unwrap_or(Mode::Hidden), Vec::new(), bound)
+            State::new(mode, Vec::new(), bound)
         }
     }
 }

@@ -150,8 +150,8 @@ impl fmt::Display for Error {
             Self::Path(path, trouble) => write!(out, "cannot use {}: {trouble}", quoted(path)),
             Self::Privilege(missing) => write!(out, "{missing}; run it as root"),
             Self::Elsewhere => out.write_str(
-                "this is not PID 1's mount namespace, a pin made here would be of a copy (a unit \
-                 with a sandbox? a container?); --from-here does it all the same",
+                "this is not PID 1's mount namespace, where the pin belongs (a unit with a sandbox? a \
+                 container?); --from-here takes this one for the host's"
             ),
             Self::Chroot => out.write_str(
                 "this process has a root directory of its own (chroot), paths would mean something \

@@ -25,9 +25,9 @@ pub(super) fn namespace(
     undo: &mut Undo,
 ) -> Result<MountNamespace, Error> {
     files::replace(&location.state, &plan.state().text(), undo)?;
-    for path in &plan.share {
+    for (path, was) in &plan.share {
         act("share", path, propagate(path, MsFlags::MS_SHARED))?;
-        undo.push(Step::MakePrivate(path.clone()));
+        undo.push(Step::Unshare(path.clone(), *was));
     }
     directory(location, plan.bind_directory, undo)?;
     for own in &plan.own {
@@ -43,7 +43,7 @@ pub(super) fn directory(location: &Location, bind: bool, undo: &mut Undo) -> Res
     let path = &location.directory;
     if bind {
         let flags = MsFlags::MS_BIND;
-        act("bind on itself", path, mount(Some(path), path, None::<&str>, flags, None::<&str>))?;
+        act("make a mount of", path, mount(Some(path), path, None::<&str>, flags, None::<&str>))?;
         undo.push(Step::Unmount(path.clone()));
     }
     act("make private", path, propagate(path, MsFlags::MS_PRIVATE))?;

@@ -79,8 +79,8 @@ pub struct Outcome {
     pub env_file: PathBuf,
     /// Which namespace is pinned.
     pub namespace: Identity,
-    /// What it shares with the host.
-    pub mode: Mode,
+    /// What it shares with the host; none if it is neither a slave of it nor a peer.
+    pub mode: Option<Mode>,
     /// The directories that are bidirectional with the host.
     pub expose: Vec<PathBuf>,
     /// What an administrator should know, a sentence each.

@@ -6,9 +6,9 @@
 //! so it is made private first, then shared, which gives it a new group.
 
 use crate::message::quoted;
-use crate::mounts::{MountTable, mount_id_of};
+use crate::mounts::{Mount, MountTable, mount_id_of};
 use crate::namespace::pin::error::{Error, Trouble};
-use crate::namespace::pin::undo::{Step, Undo, propagate, unmount};
+use crate::namespace::pin::undo::{Step, Undo, Was, propagate, unmount};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, lstat};
@@ -26,7 +26,7 @@ pub(super) enum Lack {
     /// Nothing.
     Nothing,
     /// It is a mount, but not shared.
-    Sharing,
+    Sharing(Was),
     /// It is bound on itself, and in the group of the mount it lies in.
     OwnGroup,
     /// It is no mount.
@@ -51,7 +51,7 @@ pub(super) fn lack(table: &MountTable, path: &Path, id: u64) -> Lack {
     };
     let parents_group = table.by_id(mount.parent).and_then(|parent| parent.peer_group);
     match mount.peer_group {
-        None => Lack::Sharing,
+        None => Lack::Sharing(Was::of(mount)),
         group if table.is_self_bind(mount) && group == parents_group => Lack::OwnGroup,
         Some(_) => Lack::Nothing,
     }
@@ -91,14 +91,14 @@ pub(super) fn make(own: &OwnMount, undo: &mut Undo) -> Result<(), Error> {
     }
     match own.lack {
         Lack::Nothing => Ok(()),
-        Lack::Sharing => {
+        Lack::Sharing(was) => {
             act("share", propagate(path, MsFlags::MS_SHARED))?;
-            undo.push(Step::MakePrivate(path.clone()));
+            undo.push(Step::Unshare(path.clone(), was));
             Ok(())
         }
         Lack::OwnGroup => act("regroup", regroup(path)),
         Lack::Mount => {
-            act("bind on itself", bind(path))?;
+            act("make a mount of", bind(path))?;
             undo.push(Step::Unmount(path.clone()));
             act("regroup", regroup(path))
         }
@@ -116,8 +116,8 @@ fn regroup(path: &Path) -> nix::Result<()> {
     propagate(path, MsFlags::MS_SHARED | MsFlags::MS_REC)
 }
 
-/// Takes a self-bind of ours away, unless something else has come to be mounted there. Whether it
-/// is gone.
+/// Takes a self-bind of ours away, unless something has come to be mounted in it or on it. Whether
+/// it is gone.
 pub(super) fn remove(path: &Path) -> Result<bool, Error> {
     let table = MountTable::own().map_err(Error::ReadMounts)?;
     let Ok(id) = mount_id_of(path) else {
@@ -126,7 +126,7 @@ pub(super) fn remove(path: &Path) -> Result<bool, Error> {
     let Some(mount) = table.by_id(id).filter(|mount| mount.point == path) else {
         return Ok(true);
     };
-    if !table.is_self_bind(mount) || table.iter().any(|upper| upper.parent == id) {
+    if !table.is_self_bind(mount) || !holds_copies_only(&table, id) {
         return Ok(false);
     }
     unmount(path)
@@ -134,9 +134,43 @@ pub(super) fn remove(path: &Path) -> Result<bool, Error> {
         .map_err(|errno| Error::Act(format!("unmount {}", quoted(path)), errno))
 }
 
+/// Whether each mount below the self-bind `top` is one that the bind copied: what it is a copy of is
+/// still there, covered.
+fn holds_copies_only(table: &MountTable, top: u64) -> bool {
+    let mut tree = vec![top];
+    // A mount is listed after the one it is mounted on, but for those that were moved.
+    while let Some(next) =
+        table.iter().find(|mount| tree.contains(&mount.parent) && !tree.contains(&mount.id))
+    {
+        tree.push(next.id);
+    }
+    let is_original = |copy: &Mount, other: &Mount| {
+        (&other.point, &other.root, other.device) == (&copy.point, &copy.root, copy.device)
+            && !tree.contains(&other.id)
+    };
+    tree.iter()
+        .skip(1)
+        .filter_map(|&id| table.by_id(id))
+        .all(|copy| table.iter().any(|other| is_original(copy, other)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_bind_copied_is_told_from_what_came_later() {
+        let host = "40 27 0:30 / /run rw - tmpfs t rw\n42 40 0:50 / /run/x/old rw - tmpfs t rw\n";
+        let bind =
+            "43 40 0:30 /x /run/x rw - tmpfs t rw\n44 43 0:50 / /run/x/old rw - tmpfs t rw\n";
+        let copies = |more: &str| {
+            let table = MountTable::parse(format!("{host}{bind}{more}").as_bytes()).unwrap();
+            holds_copies_only(&table, 43)
+        };
+        assert!(copies(""));
+        assert!(!copies("45 43 0:51 / /run/x/new rw - tmpfs t rw\n"));
+        assert!(!copies("45 44 0:51 / /run/x/old/new rw - tmpfs t rw\n"));
+    }
 
     fn lack_of(line: &str) -> Lack {
         let text = format!("40 27 0:30 / /run rw shared:5 - tmpfs tmpfs rw\n{line}\n");
@@ -148,8 +182,14 @@ mod tests {
     #[test]
     fn what_a_directory_lacks() {
         assert_eq!(lack_of(""), Lack::Mount);
-        assert_eq!(lack_of("41 40 0:30 /netns /run/netns rw - tmpfs tmpfs rw"), Lack::Sharing);
-        assert_eq!(lack_of("41 40 0:30 /netns /run/netns rw master:5 - tmpfs t rw"), Lack::Sharing);
+        assert_eq!(
+            lack_of("41 40 0:30 /netns /run/netns rw - tmpfs tmpfs rw"),
+            Lack::Sharing(Was::Private)
+        );
+        assert_eq!(
+            lack_of("41 40 0:30 /netns /run/netns rw master:5 - tmpfs t rw"),
+            Lack::Sharing(Was::Slave)
+        );
         assert_eq!(
             lack_of("41 40 0:30 /netns /run/netns rw shared:5 - tmpfs t rw"),
             Lack::OwnGroup

@@ -7,6 +7,7 @@ use crate::namespace::pin::error::Error;
 use crate::namespace::pin::own_mount::{Lack, NETNS, OwnMount};
 use crate::namespace::pin::state::{Mode, State};
 use crate::namespace::pin::survey::Survey;
+use crate::namespace::pin::undo::Was;
 use std::path::{Path, PathBuf};
 
 /// How many paths a message names before it counts.
@@ -18,7 +19,7 @@ pub(super) struct Plan {
     /// What the namespace shares with the host.
     pub(super) mode: Mode,
     /// Mounts of the host to make shared first.
-    pub(super) share: Vec<PathBuf>,
+    pub(super) share: Vec<(PathBuf, Was)>,
     /// Whether the pin's directory must be bound on itself.
     pub(super) bind_directory: bool,
     /// Directories to make mounts of their own: /run/netns, then the exposed ones.
@@ -34,7 +35,7 @@ pub(super) struct Plan {
 impl Plan {
     /// The state to write before the first step.
     pub(super) fn state(&self) -> State {
-        State::new(self.mode, self.expose.clone(), self.bound.clone())
+        State::new(Some(self.mode), self.expose.clone(), self.bound.clone())
     }
 }
 
@@ -46,7 +47,7 @@ pub(super) fn plan(request: &Request, location: &Location, survey: &Survey) -> R
     let root = survey.table.holding(Path::new("/"));
     let root_is_shared = root.is_some_and(|root| root.peer_group.is_some());
     if !root_is_shared && !request.make_host_shared {
-        let some = survey.unshared.iter().take(NAMED).cloned().collect();
+        let some = survey.unshared.iter().take(NAMED).map(|(path, _)| path.clone()).collect();
         return Err(Error::RootNotShared { count: survey.unshared.len(), some });
     }
     let share = if request.make_host_shared { survey.unshared.clone() } else { Vec::new() };
@@ -85,11 +86,9 @@ pub(super) fn plan(request: &Request, location: &Location, survey: &Survey) -> R
 /// What a pin that is kept has and the request does not ask for, or the reverse: told, not applied.
 pub(super) fn differences(request: &Request, wanted: &[PathBuf], state: &State) -> Vec<String> {
     let mut told = Vec::new();
-    if request.mode != state.mode {
-        told.push(format!(
-            "the pin is {} and stays so until it is made anew, not {}",
-            state.mode, request.mode
-        ));
+    if let Some(mode) = state.mode.filter(|mode| *mode != request.mode) {
+        let wanted = request.mode;
+        told.push(format!("the pin is {mode} and stays so until it is made anew, not {wanted}"));
     }
     for path in wanted.iter().filter(|path| !state.expose.contains(path)) {
         told.push(format!("{} is not exposed until the pin is made anew", quoted(path)));

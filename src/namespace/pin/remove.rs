@@ -48,13 +48,13 @@ pub struct Removal {
 /// # Errors
 /// [`Error::InUse`] for processes inside and [`When::Refuse`], with nothing changed.
 pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
-    let caller = Caller::check(target.from_here)?;
+    let caller = Caller::check(target)?;
     let mut removal = Removal { pin: target.pin.clone(), ..Removal::default() };
     removal.warnings.extend(caller.warning());
     let Some(location) = Location::find(target, None)? else {
         return Ok(Removal { removed: true, ..removal });
     };
-    let Some(_lock) = Lock::take(&location.lock)? else {
+    let Some(_lock) = Lock::take(&location.lock, &mut Undo::default())? else {
         return Ok(Removal { removed: true, ..removal });
     };
     let table = MountTable::own().map_err(Error::ReadMounts)?;
@@ -118,7 +118,10 @@ fn clean(location: &Location, warnings: &mut Vec<String>) -> Result<(), Error> {
     let mut left = Vec::new();
     for path in state.iter().flat_map(|state| state.bound.iter().rev()) {
         if !own_mount::remove(path)? {
-            warnings.push(format!("{} stays a mount of its own: it is in use", quoted(path)));
+            warnings.push(format!(
+                "{} stays a mount of its own: something is mounted in it",
+                quoted(path)
+            ));
             left.insert(0, path.clone());
         }
     }

@@ -31,8 +31,9 @@ impl fmt::Display for Mode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) version: u32,
-    /// What the namespace shares with the host.
-    pub(super) mode: Mode,
+    /// What the namespace shares with the host; none if it is neither a slave nor a peer (one that
+    /// somebody else made).
+    pub(super) mode: Option<Mode>,
     /// The directories that are bidirectional with the host.
     pub(super) expose: Vec<PathBuf>,
     /// The directories that kubens bound on themselves, on the host: they go with the pin. Written
@@ -59,7 +60,7 @@ impl From<Identity> for Known {
 
 impl State {
     /// The state of a pin that is about to be made.
-    pub(super) fn new(mode: Mode, expose: Vec<PathBuf>, bound: Vec<PathBuf>) -> Self {
+    pub(super) fn new(mode: Option<Mode>, expose: Vec<PathBuf>, bound: Vec<PathBuf>) -> Self {
         Self { version: VERSION, mode, expose, bound, namespace: None, since: None }
     }
 
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn reads_what_it_wrote() {
         let mut state = State::new(
-            Mode::Hidden,
+            Some(Mode::Hidden),
             vec!["/var/lib/x \"y\"".into()],
             vec!["/run/kubens".into(), "/run/netns".into()],
         );
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn another_shape_is_no_state() {
-        let text = State::new(Mode::Common, vec![], vec![]).text();
+        let text = State::new(None, vec![], vec![]).text();
         let newer =
             String::from_utf8(text.clone()).unwrap().replace("\"version\": 1", "\"version\": 2");
         assert_eq!(State::parse(newer.as_bytes()), None);

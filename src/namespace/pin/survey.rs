@@ -13,7 +13,7 @@ use nix::sys::stat::{SFlag, lstat, stat};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::undo::errno;
+use super::undo::{Was, errno};
 
 /// What is at the path of the pin.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) struct Survey {
     /// The directories to expose, in the order of their paths: outer before inner.
     pub(super) expose: Vec<OwnMount>,
     /// The mounts of the host that a path walk reaches and that are not shared.
-    pub(super) unshared: Vec<PathBuf>,
+    pub(super) unshared: Vec<(PathBuf, Was)>,
 }
 
 impl Survey {
@@ -144,13 +144,13 @@ fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
 
 /// The mounts that a path walk reaches and that are not shared, the pin's directory with what is in
 /// it aside, which is not meant to be.
-fn unshared(table: &MountTable, directory: &Path) -> Vec<PathBuf> {
+fn unshared(table: &MountTable, directory: &Path) -> Vec<(PathBuf, Was)> {
     let reached = |mount: &&crate::mounts::Mount| mount_id_of(&mount.point) == Ok(mount.id);
     table
         .iter()
         .filter(|mount| mount.peer_group.is_none() && !mount.unbindable)
         .filter(|mount| !mount.point.starts_with(directory))
         .filter(reached)
-        .map(|mount| mount.point.clone())
+        .map(|mount| (mount.point.clone(), Was::of(mount)))
         .collect()
 }

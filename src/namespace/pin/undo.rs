@@ -1,6 +1,8 @@
 //! The steps that were done, to be taken back in reverse when a later one fails.
 
 use crate::message::quoted;
+use crate::mounts::Mount;
+use crate::namespace::pin::caller::Caller;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -19,8 +21,17 @@ pub(super) enum Step {
     Restore(PathBuf, Vec<u8>),
     /// It mounted something here.
     Unmount(PathBuf),
-    /// It made the mount here shared, which was private.
-    MakePrivate(PathBuf),
+    /// It made the mount here shared, which was private, or a slave alone.
+    Unshare(PathBuf, Was),
+}
+
+/// What a mount was before it was made shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Was {
+    /// Neither sent nor received events.
+    Private,
+    /// Received events.
+    Slave,
 }
 
 /// What was done so far.
@@ -29,19 +40,24 @@ pub(super) struct Undo {
     steps: Vec<Step>,
 }
 
+impl Was {
+    /// What a mount that is not shared is.
+    pub(super) fn of(mount: &Mount) -> Self {
+        if mount.master.is_some() { Self::Slave } else { Self::Private }
+    }
+}
+
 impl Undo {
     /// Remembers a step that has been done.
     pub(super) fn push(&mut self, step: Step) {
         self.steps.push(step);
     }
 
-    /// How many steps were done.
-    pub(super) fn len(&self) -> usize {
-        self.steps.len()
-    }
-
     /// Takes everything back, the last first. What cannot be taken back is named.
-    pub(super) fn run(self) -> Vec<String> {
+    pub(super) fn run(self, caller: &Caller) -> Vec<String> {
+        if !caller.is_home() {
+            return vec!["cannot return to the host's mount namespace; run it again".to_owned()];
+        }
         self.steps.iter().rev().filter_map(|step| take_back(step).err()).collect()
     }
 }
@@ -53,8 +69,18 @@ fn take_back(step: &Step) -> Result<(), String> {
         Step::Restore(path, text) => {
             ("restore", path, fs::write(path, text).map_err(|error| errno(&error)))
         }
-        Step::Unmount(path) => ("unmount", path, unmount(path)),
-        Step::MakePrivate(path) => ("make private", path, propagate(path, MsFlags::MS_PRIVATE)),
+        // EINVAL: it is not mounted, which is what is wanted.
+        Step::Unmount(path) => match unmount(path) {
+            Err(Errno::EINVAL) => return Ok(()),
+            other => ("unmount", path, other),
+        },
+        Step::Unshare(path, Was::Private) => {
+            ("make private", path, propagate(path, MsFlags::MS_PRIVATE))
+        }
+        // Alone in its group, it is again a slave of the master it had (mount_namespaces(7)).
+        Step::Unshare(path, Was::Slave) => {
+            ("make a slave", path, propagate(path, MsFlags::MS_SLAVE))
+        }
     };
     result.map_err(|errno| format!("cannot {what} {}: {}", quoted(path), errno.desc()))
 }

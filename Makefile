@@ -1,0 +1,140 @@
+# What can be made here; `make` alone lists it. Builds are locked to Cargo.lock.
+
+PREFIX = /usr
+DESTDIR =
+CARGO = cargo
+
+# The programs that exec hold nothing of the administrator's: they are built without its features.
+SHIMS = kubens-exec kubensenter
+PROGRAMS = $(SHIMS) kubens
+
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+HOST_ARCH := $(firstword $(subst -, ,$(HOST)))
+ARCHES = x86_64 aarch64
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+DIST = $(TARGET_DIR)/dist
+SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+SCRIPTS = .ci/run $(shell find benches tests -name "*.sh")
+
+SHARE = $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
+ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
+FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
+
+.PHONY: help demo test bench install lint release clean test-tools \
+	lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-version
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## see it work on this machine, in a scratch directory (root)
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --example demo
+
+test: test-tools ## prove it; installs what the tests need when that is missing (root)
+	$(CARGO) test --locked
+
+bench: ## measure what the shim costs (root)
+	$(CARGO) bench --locked --bench exec
+
+lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-version ## check format, lints, documents, licences, the oldest Rust
+
+release: $(patsubst %,$(DIST)/%/kubens,$(sort $(HOST_ARCH) $(ARCHES))) ## build static programs into target/dist/ARCH
+
+install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (DESTDIR=, PREFIX=/usr)
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man8 $(SHARE)/doc/kubens \
+		$(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
+	install -m 0755 $(PROGRAMS:%=$(DIST)/$(HOST_ARCH)/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 0644 man/*.8 $(SHARE)/man/man8
+	install -m 0644 README.md SECURITY.md CHANGELOG.md LICENSE $(SHARE)/doc/kubens
+	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.bash $(BASH_COMPLETIONS)/kubens
+	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.zsh $(ZSH_COMPLETIONS)/_kubens
+	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.fish $(FISH_COMPLETIONS)/kubens.fish
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+
+# The programs for one architecture, and for this machine's own the completions that they print. musl
+# where the compiler has it or can get it. Otherwise static glibc for this machine's own, and nothing
+# for another one's: that is said, and no failure.
+$(DIST)/%/kubens: $(SOURCES)
+	@set -eu; \
+	triple=$*-unknown-linux-musl; flags=; \
+	has() { test -d "$$(rustc --print target-libdir --target $$triple)"; }; \
+	if ! has && command -v rustup >/dev/null; then rustup --quiet target add $$triple || true; fi; \
+	if test $* != $(HOST_ARCH); then \
+		has || { echo "release: $* is left out: this compiler has no $$triple"; exit 0; }; \
+		flags='-C linker=rust-lld'; \
+	elif ! has; then \
+		triple=$(HOST); flags='-C target-feature=+crt-static'; \
+		echo "release: no musl target, so with static glibc (Fedora has it in glibc-static)"; \
+	fi; \
+	build() { \
+		echo "$(CARGO) build --release --locked --target $$triple $$*"; \
+		RUSTFLAGS="$${RUSTFLAGS-} $$flags" \
+			$(CARGO) build --release --locked --target $$triple "$$@"; \
+	}; \
+	if ! { build --no-default-features $(SHIMS:%=--bin %) && build --bin kubens; }; then \
+		test $* != $(HOST_ARCH) || exit 1; \
+		echo "release: $* is left out: it cannot be built here"; exit 0; \
+	fi; \
+	install -d $(@D); \
+	for program in $(PROGRAMS); do \
+		install -m 0755 $(TARGET_DIR)/$$triple/release/$$program $(@D); \
+	done; \
+	test $* = $(HOST_ARCH) || exit 0; \
+	for shell in bash zsh fish; do $@ completions $$shell >$(@D)/kubens.$$shell; done
+
+# What the tests run beside the programs themselves.
+test-tools:
+	@PATH=$$PATH:/usr/sbin:/sbin; missing=; \
+	for tool in runc busybox strace unshare; do \
+		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	if command -v apt-get >/dev/null; then \
+		packages='runc busybox-static strace util-linux'; \
+		get='apt-get -qq -y --no-install-recommends install'; update='apt-get -qq update'; \
+	elif command -v dnf >/dev/null; then \
+		packages='runc busybox strace util-linux'; get='dnf -q -y install'; update=false; \
+	else \
+		echo "test: some tests need these programs:$$missing"; exit 0; \
+	fi; \
+	if test "$$(id -u)" != 0; then \
+		echo "test: some tests need$$missing; as root: $$get $$packages"; exit 0; \
+	fi; \
+	echo "test: installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	$$get $$packages >/dev/null 2>&1 || { $$update && $$get $$packages >/dev/null; } || \
+		echo "test: could not be installed:$$missing"
+
+lint-format:
+	@$(CARGO) fmt --version >/dev/null 2>&1 || \
+		{ echo "lint: rustfmt is not installed: rustup component add rustfmt"; exit 1; }
+	$(CARGO) fmt --check
+	rustfmt --check benches/exec/floor.rs benches/exec/target.rs
+
+lint-clippy:
+	@$(CARGO) clippy --version >/dev/null 2>&1 || \
+		{ echo "lint: clippy is not installed: rustup component add clippy"; exit 1; }
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --no-default-features --lib $(SHIMS:%=--bin %) --locked -- -D warnings
+
+lint-docs:
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked
+
+lint-man:
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/*.8; \
+	else echo "lint: mandoc is not installed: the man pages were not checked"; fi
+
+lint-shell:
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
+	else echo "lint: shellcheck is not installed: the scripts were not checked"; fi
+
+lint-deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check bans licenses sources; \
+	else echo "lint: cargo-deny is not installed: the dependencies were not checked"; fi
+
+lint-rust-version:
+	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1.0/p' Cargo.toml); \
+	if $(CARGO) +$$version --version >/dev/null 2>&1; then $(CARGO) +$$version check --locked; \
+	else echo "lint: Rust $$version is not installed: the oldest Rust was not tried"; fi

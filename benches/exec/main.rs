@@ -1,0 +1,111 @@
+//! What it costs to start a command through the shim: `make bench`, or `cargo bench --bench exec`.
+//!
+//! The shim, as it is released, runs against a bare spawn, against the least that joins a namespace
+//! at all ([`floor.rs`](../floor.rs)), nsenter(1), and a script around nsenter. All take turns in
+//! every round, so that whatever else the machine does hits all of them alike. The numbers are
+//! printed and never asserted.
+//!
+//! - [`programs`]: what is measured, compiled here.
+//! - [`scene`]: the namespace that is joined, gone when this process ends.
+//! - [`race`]: the rounds, and their quantiles.
+//! - [`memory`]: the peak of the shim's memory.
+//! - [`report`]: the table, and which targets are met.
+//!
+//! `cargo bench --bench exec -- PROGRAM...` measures further shims beside it, and
+//! `KUBENS_BENCH_ROUNDS` sets the number of rounds.
+
+mod memory;
+mod programs;
+mod race;
+mod report;
+mod scene;
+
+use crate::programs::Programs;
+use crate::race::Contender;
+use nix::unistd::geteuid;
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// The result of anything that a benchmark may give up on.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The first and the last resort for commands that are named without a path.
+const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// How many rounds are run unless `KUBENS_BENCH_ROUNDS` says otherwise.
+const ROUNDS: usize = 1500;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(command) = memory::to_be_traced(&arguments) {
+        return failed(&memory::give_in(command));
+    }
+    // `cargo test --all-targets` runs benchmarks too, without this word.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return say("exec: this is a benchmark; 'cargo bench' runs it\n");
+    }
+    if !geteuid().is_root() {
+        return say("exec: not measured: joining a mount namespace needs root\n");
+    }
+    match measure(&arguments) {
+        Ok(table) => say(&table),
+        Err(error) => failed(&*error),
+    }
+}
+
+/// The whole benchmark: the table that it prints.
+fn measure(arguments: &[String]) -> Outcome<String> {
+    let rounds = match env::var("KUBENS_BENCH_ROUNDS") {
+        Ok(number) => number.parse()?,
+        Err(_) => ROUNDS,
+    };
+    let others = arguments.iter().filter(|argument| !argument.starts_with('-'));
+    let programs = Programs::build(others)?;
+    let pin = scene::set()?;
+    let mut contenders = contenders(&programs, &pin);
+    race::run(&mut contenders, rounds)?;
+    let mut peaks = Vec::new();
+    for shim in &programs.shims {
+        peaks.push(memory::peak(&shim.path, &pin, &programs.target)?);
+    }
+    Ok(report::table(&contenders, &programs.shims, &peaks, rounds))
+}
+
+/// Everyone who takes part, each with the same environment and the same command to become.
+fn contenders(programs: &Programs, pin: &Path) -> Vec<Contender> {
+    let target = &programs.target;
+    let new = |name: &str, program: &Path| {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", PATH).env("KUBENSMNT", pin).current_dir("/");
+        Contender::new(name, command)
+    };
+    let mut all =
+        vec![new(report::BARE, target), new(report::FLOOR, &programs.floor).with(&[pin, target])];
+    for shim in &programs.shims {
+        all.push(new(&shim.name, &shim.path).with(&[Path::new("-n"), pin, target]));
+    }
+    let mut mount = OsString::from("--mount=");
+    mount.push(pin);
+    all.push(new(report::NSENTER, Path::new("nsenter")).with(&[Path::new(&mount), target]));
+    all.push(new("bash around nsenter", Path::new("bash")).with(&[&programs.wrapper, target]));
+    all
+}
+
+/// Writes to standard output: the one place that does.
+fn say(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Says why there are no numbers.
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+    // When standard error cannot take it there is nobody to tell.
+    let _ = writeln!(io::stderr(), "exec: {error}");
+    ExitCode::FAILURE
+}
