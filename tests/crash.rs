@@ -84,7 +84,7 @@ fn killed_everywhere(host: &Host, before: &str, victim: &str, check: impl Fn(&st
     // On a kernel that makes it try other CPUs, the calls are not always the same.
     assert!(killed * 10 > calls.len() * 8, "only {killed} of {} calls killed it", calls.len());
     let names: BTreeSet<&str> = calls.iter().map(|(name, _)| name.as_str()).collect();
-    eprintln!("{victim}: killed at {killed} calls of {} kinds", names.len());
+    common::tell(&format!("{victim}: killed at {killed} calls of {} kinds", names.len()));
 }
 
 #[test]

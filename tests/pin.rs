@@ -282,7 +282,7 @@ fn what_is_at_the_path_is_checked_first() {
 #[test]
 fn what_is_asked_for_is_checked_first() {
     let host = Host::new();
-    host.sh("mkdir /run/x; touch /run/file").ok();
+    host.sh("mkdir -p /run/x /run/theirs/x; chmod 777 /run/theirs; touch /run/file").ok();
     for (words, parts) in [
         ("--path mnt", &["'mnt': not an absolute path"][..]),
         ("--path /run/../x/mnt", &["'..'"]),
@@ -296,6 +296,7 @@ fn what_is_asked_for_is_checked_first() {
         ("--expose /run/file", &["'/run/file': not a directory"]),
         ("--expose /", &["'/'", "--common"]),
         ("--expose /run", &["'/run': the pin's directory itself"]),
+        ("--expose /run/theirs/x", &["'/run/theirs'", "others than root may write it"]),
         ("--adopt 999999999", &["process 999999999: no such process"]),
         ("--adopt 1", &["there is nothing to adopt"]),
     ] {
@@ -626,8 +627,7 @@ fn a_smaller_namespace_id_is_met_by_another_cpu() {
     let cpus = host.sh("nproc").ok().parse::<usize>().unwrap();
     let Some(bad) = (0..cpus).find(|&cpu| !plain(cpu)) else {
         // Not a skip that CI must not have: this kernel has nothing to provoke.
-        eprintln!("this kernel gives ids that can be pinned on every CPU: nothing to provoke");
-        return;
+        return common::tell("this kernel's ids can be pinned on every CPU: nothing to provoke");
     };
     refused_without_a_trace(&host, &format!("taskset -c {bad} kubens pin"), &["smaller id", "CPU"]);
     // Begun on that CPU, with the others allowed: the affinity is the same afterwards.

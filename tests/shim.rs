@@ -368,7 +368,10 @@ fn kubensenter_without_a_command_is_a_shell() {
     };
     let done = shell("SHELL=/bin/bash");
     assert_eq!(done.ok(), format!("{inside}\n/bin/bash"));
-    assert!(done.err.contains("Starting '/bin/bash' in the pinned mount namespace"), "{done:?}");
+    assert!(
+        done.err.contains("Starting '/bin/bash' in the mount namespace pinned at /run/kubens/mnt"),
+        "{done:?}"
+    );
     assert_eq!(shell("SHELL=").ok(), format!("{inside}\n/bin/sh"));
     assert_eq!(shell("env -u SHELL").ok(), format!("{inside}\n/bin/sh"));
     host.sh("kubens unpin").ok();

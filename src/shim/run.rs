@@ -108,12 +108,12 @@ fn tell(program: Program, plan: &Plan<'_>, decision: &Decision, messages: Messag
         )),
     }
     if plan.shell {
-        let shell = OsStr::from_bytes(plan.program.as_c_str().to_bytes());
-        let namespace = if found { "pinned" } else { "current" };
-        messages.info(format_args!(
-            "Starting {} in the {namespace} mount namespace; 'exit' leaves it",
-            quoted(shell)
-        ));
+        let shell = quoted(OsStr::from_bytes(plan.program.as_c_str().to_bytes()));
+        if found {
+            messages.info(format_args!("Starting {shell} in the mount namespace pinned at {pin}"));
+        } else {
+            messages.info(format_args!("Starting {shell} in the current mount namespace"));
+        }
     }
 }
 

@@ -23,11 +23,16 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Says something to whoever looks at the output of the tests.
 #[expect(clippy::print_stderr, reason = "the runner shows it")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Says why a test is not run; where all must run (CI), that is a failure.
 pub(crate) fn skip(reason: &str) {
     assert!(env::var_os("KUBENS_TEST_MUST_RUN").is_none(), "must run, but: {reason}");
-    eprintln!("SKIPPED: {reason}");
+    tell(&format!("SKIPPED: {reason}"));
 }
 
 /// Whether a program of the distribution is there; says what is skipped if not.

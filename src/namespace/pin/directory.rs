@@ -101,7 +101,8 @@ fn real_directory(path: &Path, undo: Option<&mut Undo>) -> Result<Option<PathBuf
     if let Some(undo) = undo {
         for directory in missing.iter().rev() {
             let parent = directory.parent().unwrap_or(Path::new("/"));
-            check_ours_or_sticky(&fs::canonicalize(parent).map_err(|error| io(parent, &error))?)?;
+            let real = fs::canonicalize(parent).map_err(|error| io(parent, &error))?;
+            real.ancestors().try_for_each(check_ancestor)?;
             match mkdir(*directory, Mode::from_bits_truncate(0o755)) {
                 Ok(()) => undo.push(Step::RemoveDirectory((*directory).to_owned())),
                 // Somebody else made it meanwhile; what it is, is checked like any other.
@@ -128,12 +129,12 @@ fn check_ours(directory: &Path) -> Result<(), Error> {
     if !identity::is_roots_alone(&file) {
         return wrong(Trouble::Writable(file.st_mode & 0o7777));
     }
-    directory.ancestors().skip(1).try_for_each(check_ancestor)
+    check_above(directory)
 }
 
-/// The same for a directory that something is made in: it may also be as /tmp is.
-fn check_ours_or_sticky(directory: &Path) -> Result<(), Error> {
-    directory.ancestors().try_for_each(check_ancestor)
+/// Checks that nobody but root can put something else at `path`, which holds no symbolic link.
+pub(super) fn check_above(path: &Path) -> Result<(), Error> {
+    path.ancestors().skip(1).try_for_each(check_ancestor)
 }
 
 /// Checks that nobody but root can replace an entry of `directory` that is root's: it is root's

@@ -108,9 +108,9 @@ impl fmt::Display for Trouble {
             Self::Link => out.write_str("a symbolic link"),
             Self::NotDirectory => out.write_str("not a directory"),
             Self::NotFile => out.write_str("not a plain file"),
-            Self::Owner(uid) => write!(out, "it belongs to user {uid}, who could replace the pin"),
+            Self::Owner(uid) => write!(out, "it belongs to user {uid}, who could change what is there"),
             Self::Writable(mode) => {
-                write!(out, "others than root may write it (mode {mode:04o}) and replace the pin")
+                write!(out, "others than root may write it (mode {mode:04o})")
             }
             Self::Other(kind) => write!(out, "not a mount namespace ({kind})"),
             Self::Taken(fstype) => {

@@ -3,7 +3,7 @@
 use crate::mounts::{MountTable, mount_id_of};
 use crate::namespace::identity::Identity;
 use crate::namespace::open::{Kind, Look, MountNamespace, look};
-use crate::namespace::pin::directory::{Location, check_form, kind};
+use crate::namespace::pin::directory::{Location, check_above, check_form, kind};
 use crate::namespace::pin::error::{Error, Trouble};
 use crate::namespace::pin::files;
 use crate::namespace::pin::own_mount::{self, OwnMount};
@@ -126,6 +126,8 @@ fn expose_all(
         if real.starts_with(directory) || directory.starts_with(&real) {
             return wrong(Trouble::HoldsPin);
         }
+        // Bound by its path: nobody else may put another directory there meanwhile.
+        check_above(&real)?;
         let id = mount_id_of(&real).map_err(|errno| Error::path(path, errno))?;
         let lack = own_mount::lack(table, &real, id);
         all.push(OwnMount { path: real, lack, absent: false });
