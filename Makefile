@@ -13,7 +13,7 @@ HOST_ARCH := $(firstword $(subst -, ,$(HOST)))
 ARCHES = x86_64 aarch64
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DIST = $(TARGET_DIR)/dist
-SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+SOURCES := Cargo.toml Cargo.lock build.rs link.ld $(shell find src -name '*.rs')
 SCRIPTS = .ci/run $(shell find benches tests -name "*.sh")
 
 SHARE = $(DESTDIR)$(PREFIX)/share

@@ -4,6 +4,7 @@
 //! would run his command with somebody else's rights. `AT_SECURE` (getauxval(3)) alone is the wrong
 //! test: transitions of a security module set it too.
 
+use crate::kernel::auxiliary;
 use crate::kernel::xattr;
 use nix::errno::Errno;
 use nix::unistd::{getegid, geteuid, getgid, getuid};
@@ -62,9 +63,23 @@ pub fn refuse() -> Result<(), Error> {
     if getgid() != getegid() {
         return Err(Error::SetGroupId);
     }
-    match xattr::has_capabilities(c"/proc/self/exe") {
+    match own_file_has_capabilities() {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::FileCapabilities),
         Err(errno) => Err(Error::Unknown(errno)),
+    }
+}
+
+/// Whether the file of this program carries capabilities.
+///
+/// If it gave us any right, the kernel says so by `AT_SECURE` (capabilities(7)), and the file is
+/// asked itself. If not, the path that it was executed by will do, which whoever gave it may have
+/// changed since: at stake is only that an administrator learns of a wrong installation. A look into
+/// /proc costs a twentieth of the shim's time.
+fn own_file_has_capabilities() -> nix::Result<bool> {
+    let path = auxiliary::program_path().filter(|_| !auxiliary::is_secure());
+    match path.map(xattr::has_capabilities) {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(_)) | None => xattr::has_capabilities(c"/proc/self/exe"),
     }
 }

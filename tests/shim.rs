@@ -153,6 +153,8 @@ fn inside_there_is_nothing_to_join() {
         );
         assert_eq!(host.sh(&script).ok(), inside, "{words}");
     }
+    let own = host.sh("kubens-exec -v -n /proc/self/ns/mnt true");
+    assert!(own.err.contains("Already in the mount namespace of /proc/self/ns/mnt"), "{own:?}");
     let traced = "kubensenter -q strace -f -e trace=setns kubens-exec true 2>&1 | grep -c setns";
     if common::has("strace") {
         assert_eq!(host.sh(traced).out.trim(), "0");

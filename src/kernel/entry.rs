@@ -6,12 +6,16 @@
 use nix::libc::{c_char, c_int};
 use std::ffi::CStr;
 
-/// Makes `fn run(arguments: &[&'static CStr]) -> i32` the program's entry point.
+/// Makes `fn run(arguments: &[&'static CStr]) -> i32` the program's entry point, and the
+/// [arena](crate::kernel::arena) its memory.
 ///
 /// The program itself is `#![no_main]` and may forbid unsafe code: what is unsafe stays here.
 #[macro_export]
 macro_rules! entry_point {
     ($run:path) => {
+        #[global_allocator]
+        static MEMORY: $crate::kernel::arena::Arena = $crate::kernel::arena::Arena;
+
         #[unsafe(no_mangle)]
         extern "C" fn main(
             argc: ::core::ffi::c_int,

@@ -5,6 +5,8 @@
 //! that the kernel gave.
 #![allow(unsafe_code)]
 
+pub mod arena;
+pub mod auxiliary;
 pub mod capability;
 pub mod entry;
 pub mod exec;

@@ -32,6 +32,22 @@ pub fn owner(namespace: impl AsFd) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whether `user` is the user namespace that this process is in.
+///
+/// `user` must be one that [`owner`] gave, so that it is ours or lies below ours. The parent of one
+/// that lies below is ours or lies below too, and is given; the parent of ours is out of our scope,
+/// which is EPERM (`ioctl_nsfs(2)`).
+///
+/// # Errors
+/// Any other than that.
+pub fn is_our_user_namespace(user: impl AsFd) -> nix::Result<bool> {
+    match owner(user) {
+        Ok(_) => Ok(false),
+        Err(Errno::EPERM) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// The 64-bit id of a mount namespace, never used twice between boots; none where the kernel has no
 /// such ids (before Linux 6.11).
 #[must_use]

@@ -69,7 +69,7 @@ pub fn find(path: &Path, must_exist: bool) -> Finding {
             })
         }),
         Look::Absent if must_exist => through_pid_1(path, |_| Finding::Absent),
-        other => judge(other),
+        other => judge(path, other),
     }
 }
 
@@ -83,17 +83,20 @@ fn through_pid_1(path: &Path, otherwise: impl Fn(Option<Errno>) -> Finding) -> F
     match look(&there) {
         Look::Failed(errno) => otherwise(Some(errno)),
         Look::Plain(_) | Look::Absent | Look::Other(Kind::File(_)) => otherwise(None),
-        other => judge(other),
+        other => judge(&there, other),
     }
 }
 
-fn judge(seen: Look) -> Finding {
+fn judge(path: &Path, seen: Look) -> Finding {
     match seen {
-        Look::Namespace(namespace) => match namespace.is_own() {
+        // No mount namespace is bound inside itself: the kernel refuses to. Only a link in /proc can
+        // lead to our own. To look at it here costs a tenth of the shim's time.
+        Look::Namespace(namespace) if path.starts_with("/proc") => match namespace.is_own() {
             Ok(true) => Finding::Inside,
             Ok(false) => Finding::Outside(namespace),
             Err(errno) => Finding::Failed(errno),
         },
+        Look::Namespace(namespace) => Finding::Outside(namespace),
         Look::Plain(_) => Finding::NotOne(NotOne::Stale),
         Look::Other(kind) => Finding::NotOne(NotOne::Other(kind)),
         Look::Foreign => Finding::Foreign,

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn this_process_is_in_its_own_namespace() {
         let own = MountNamespace::own().unwrap();
-        let members = of(own.place()).unwrap();
+        let members = of(own.place().unwrap()).unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(members.inside.iter().any(|member| member.pid == pid), "{members:?}");
     }

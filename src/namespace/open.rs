@@ -3,7 +3,7 @@
 use crate::kernel::nsfs;
 use crate::namespace::identity::{self, Identity};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
 use nix::sys::statfs::{FsType, fstatfs};
@@ -21,7 +21,6 @@ const IDENTITY_MOST: usize = 64;
 #[derive(Debug)]
 pub struct MountNamespace {
     fd: OwnedFd,
-    file: Place,
 }
 
 /// Device and inode: the same pair, while both are held open, is the same thing.
@@ -99,9 +98,8 @@ impl MountNamespace {
     /// What open(2) says of `/proc/self/ns/mnt`.
     pub fn own() -> nix::Result<Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let fd = open("/proc/self/ns/mnt", flags, Mode::empty())?;
-        let file = Place::of(&fstat(&fd)?);
-        Ok(Self { fd, file })
+        let fd = openat(AT_FDCWD, "/proc/self/ns/mnt", flags, Mode::empty())?;
+        Ok(Self { fd })
     }
 
     /// Whether it is the mount namespace that this process is in.
@@ -109,13 +107,23 @@ impl MountNamespace {
     /// # Errors
     /// What stat(2) says of `/proc/self/ns/mnt`.
     pub fn is_own(&self) -> nix::Result<bool> {
-        Ok(self.file == Place::at("/proc/self/ns/mnt")?)
+        Ok(self.place()? == Place::at("/proc/self/ns/mnt")?)
     }
 
     /// Where its file is on nsfs.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.file
+    ///
+    /// # Errors
+    /// What fstat(2) says.
+    pub fn place(&self) -> nix::Result<Place> {
+        Ok(Place::of(&fstat(&self.fd)?))
+    }
+
+    /// Whether it is the same as `other`.
+    ///
+    /// # Errors
+    /// What fstat(2) says.
+    pub fn is(&self, other: &Self) -> nix::Result<bool> {
+        Ok(self.place()? == other.place()?)
     }
 
     /// What tells it from every other.
@@ -145,7 +153,7 @@ pub fn look(path: &Path) -> Look {
 
 fn look_or_errno(path: &Path) -> nix::Result<Look> {
     // O_PATH opens nothing: a FIFO's writer is not woken, a tape is not rewound (open(2)).
-    let handle = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    let handle = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     if is_nsfs(&handle)? {
         return trust(reopen(&handle)?);
     }
@@ -171,11 +179,10 @@ fn trust(fd: OwnedFd) -> nix::Result<Look> {
         Err(Errno::EPERM) => return Ok(Look::Foreign),
         Err(errno) => return Err(errno),
     };
-    if Place::of(&fstat(&owner)?) != Place::at("/proc/self/ns/user")? {
+    if !nsfs::is_our_user_namespace(&owner)? {
         return Ok(Look::Foreign);
     }
-    let file = Place::of(&fstat(&fd)?);
-    Ok(Look::Namespace(MountNamespace { fd, file }))
+    Ok(Look::Namespace(MountNamespace { fd }))
 }
 
 fn is_nsfs(fd: impl AsFd) -> nix::Result<bool> {
@@ -186,7 +193,7 @@ fn is_nsfs(fd: impl AsFd) -> nix::Result<bool> {
 fn reopen(handle: &OwnedFd) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
-    match open(link.as_str(), flags, Mode::empty()) {
+    match openat(AT_FDCWD, link.as_str(), flags, Mode::empty()) {
         // The file is there, we hold it: what is missing is /proc. That must not look like no pin.
         Err(Errno::ENOENT) => Err(Errno::EBADF),
         other => other,

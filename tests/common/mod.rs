@@ -106,14 +106,16 @@ impl Host {
         let script = format!(
             "set -e; mount -t tmpfs -o mode=755 run /run; {script}; echo ready; exec sleep infinity"
         );
-        let mut keeper = Command::new("unshare")
+        // It ends with the thread that runs the test, also when the runner is killed.
+        let mut keeper = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "unshare"])
             .args(user)
             .args(["--mount", "--propagation", "private", "--pid", "--fork"])
             .args(["--kill-child=SIGKILL", "--mount-proc", "sh", "-c", &script])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("unshare(1) of util-linux");
+            .expect("setpriv(1) and unshare(1) of util-linux");
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "the host was not made");

@@ -29,7 +29,7 @@ pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)>
         let survey = Survey::read(location, &[])?;
         let origin = match &survey.at_pin {
             AtPin::Free { .. } => Origin::Adopted,
-            AtPin::Pinned(pinned) if pinned.place() == namespace.place() => Origin::Kept,
+            AtPin::Pinned(pinned) if pinned.is(&namespace) == Ok(true) => Origin::Kept,
             AtPin::Pinned(_) => return Err(Error::Process(pid, Trouble::Pinned)),
         };
         let inside = inside(&caller, location, &namespace)?;
@@ -68,8 +68,10 @@ fn namespace_of(pid: i32, caller: &Caller) -> Result<MountNamespace, Error> {
         Look::Failed(errno) => return wrong(Trouble::System(errno)),
         Look::Absent | Look::Plain(_) => return wrong(Trouble::NoProcess),
     };
-    if namespace.place() == caller.host.place() {
-        return wrong(Trouble::SameNamespace);
+    match namespace.is(&caller.host) {
+        Ok(false) => {}
+        Ok(true) => return wrong(Trouble::SameNamespace),
+        Err(errno) => return wrong(Trouble::System(errno)),
     }
     match (root, Place::at("/")) {
         (Ok(theirs), Ok(ours)) if theirs == ours => Ok(namespace),

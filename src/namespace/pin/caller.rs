@@ -61,9 +61,10 @@ impl Caller {
 
 /// Whether PID 1 is in the same mount namespace; false when that cannot be read.
 fn is_pid_1s(host: &MountNamespace) -> Result<bool, Error> {
-    match Place::at("/proc/1/ns/mnt") {
-        Ok(place) if place == host.place() => Ok(true),
-        Ok(_) => Err(Error::Elsewhere),
+    let same = Place::at("/proc/1/ns/mnt").and_then(|place| Ok(place == host.place()?));
+    match same {
+        Ok(true) => Ok(true),
+        Ok(false) => Err(Error::Elsewhere),
         Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Ok(false),
         Err(errno) => Err(Error::Act("look at PID 1's mount namespace".into(), errno)),
     }

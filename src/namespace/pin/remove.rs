@@ -61,7 +61,8 @@ pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
     match at_pin(&table, &location.pin)? {
         AtPin::Pinned(namespace) => {
             removal.was_pinned = true;
-            removal.members = members::of(namespace.place()).map_err(Error::ReadProcesses)?;
+            let place = namespace.place().map_err(|errno| Error::path(&location.pin, errno))?;
+            removal.members = members::of(place).map_err(Error::ReadProcesses)?;
             if !removal.members.inside.is_empty() {
                 match when {
                     When::Refuse => {
@@ -101,7 +102,7 @@ fn take_away(location: &Location, namespace: &MountNamespace) -> Result<(), Erro
             return Ok(());
         }
         match at_pin(&table, &location.pin)? {
-            AtPin::Pinned(below) if below.place() == namespace.place() => {
+            AtPin::Pinned(below) if below.is(namespace) == Ok(true) => {
                 unmount(&location.pin).map_err(failed)?;
             }
             _ => return Ok(()),
