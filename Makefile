@@ -28,7 +28,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## see it work on this machine, in a scratch directory (root)
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --bins --examples
 	$(CARGO) run --release --locked --example demo
 
 test: test-tools ## prove it; installs what the tests need when that is missing (root)

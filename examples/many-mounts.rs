@@ -72,12 +72,14 @@ fn place(number: usize) -> String {
     let pod = number / PER_POD;
     let uid = format!("{pod:08x}-7c1d-4b52-9a3e-{pod:012x}");
     let id = format!("{pod:064x}");
-    let volumes = format!("var/lib/kubelet/pods/{uid}/volumes");
+    let home = format!("var/lib/kubelet/pods/{uid}");
+    let volumes = format!("{home}/volumes");
     let storage = "var/lib/containers/storage";
     match number % PER_POD {
         0 => format!("{volumes}/kubernetes.io~projected/kube-api-access-{pod:05x}"),
         1 => format!("{volumes}/kubernetes.io~secret/credentials"),
-        2 => format!("{volumes}/kubernetes.io~configmap/config"),
+        // A ConfigMap is a mount only where a container asks for a part of it.
+        2 => format!("{home}/volume-subpaths/config/app/0"),
         3 => format!("{volumes}/kubernetes.io~empty-dir/cache"),
         4 => format!("{volumes}/kubernetes.io~csi/pvc-{uid}/mount"),
         5 => format!("run/netns/{uid}"),
