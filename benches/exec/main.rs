@@ -8,6 +8,7 @@
 //! - [`programs`]: what is measured, compiled here.
 //! - [`scene`]: the namespace that is joined, gone when this process ends.
 //! - [`race`]: the rounds, and their quantiles.
+//! - [`spawn`]: how a program is started, with nothing of a C library in between.
 //! - [`memory`]: the peak of the shim's memory.
 //! - [`report`]: the table, and which targets are met.
 //!
@@ -19,21 +20,24 @@ mod programs;
 mod race;
 mod report;
 mod scene;
+mod spawn;
 
 use crate::programs::Programs;
 use crate::race::Contender;
+use crate::spawn::Command;
 use nix::unistd::geteuid;
 use std::env;
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// The result of anything that a benchmark may give up on.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The first and the last resort for commands that are named without a path.
+/// Where the wrapper, and this benchmark, find other programs.
 const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 /// How many rounds are run unless `KUBENS_BENCH_ROUNDS` says otherwise.
@@ -66,7 +70,7 @@ fn measure(arguments: &[String]) -> Outcome<String> {
     let others = arguments.iter().filter(|argument| !argument.starts_with('-'));
     let programs = Programs::build(others)?;
     let pin = scene::set()?;
-    let mut contenders = contenders(&programs, &pin);
+    let mut contenders = contenders(&programs, &pin)?;
     race::run(&mut contenders, rounds)?;
     let mut peaks = Vec::new();
     for shim in &programs.shims {
@@ -76,23 +80,32 @@ fn measure(arguments: &[String]) -> Outcome<String> {
 }
 
 /// Everyone who takes part, each with the same environment and the same command to become.
-fn contenders(programs: &Programs, pin: &Path) -> Vec<Contender> {
+fn contenders(programs: &Programs, pin: &Path) -> Outcome<Vec<Contender>> {
     let target = &programs.target;
-    let new = |name: &str, program: &Path| {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", PATH).env("KUBENSMNT", pin).current_dir("/");
-        Contender::new(name, command)
+    let pin_for = |prefix: &str| [prefix.as_bytes(), pin.as_os_str().as_bytes()].concat();
+    let environment =
+        [c_string(format!("PATH={PATH}"))?, c_string(pin_for("KUBENSMNT="))?].to_vec();
+    let new = |name: &str, words: &[&Path]| -> Outcome<Contender> {
+        let argv = words.iter().map(|word| c_string(word.as_os_str().as_bytes()));
+        let command = Command::new(argv.collect::<Outcome<_>>()?, environment.clone());
+        Ok(Contender::new(name, command))
     };
     let mut all =
-        vec![new(report::BARE, target), new(report::FLOOR, &programs.floor).with(&[pin, target])];
+        vec![new(report::BARE, &[target])?, new(report::FLOOR, &[&programs.floor, pin, target])?];
     for shim in &programs.shims {
-        all.push(new(&shim.name, &shim.path).with(&[Path::new("-n"), pin, target]));
+        all.push(new(&shim.name, &[&shim.path, Path::new("-n"), pin, target])?);
     }
-    let mut mount = OsString::from("--mount=");
-    mount.push(pin);
-    all.push(new(report::NSENTER, Path::new("nsenter")).with(&[Path::new(&mount), target]));
-    all.push(new("bash around nsenter", Path::new("bash")).with(&[&programs.wrapper, target]));
-    all
+    let mount = OsString::from_vec(pin_for("--mount="));
+    let nsenter = programs::in_path("nsenter")?;
+    all.push(new(report::NSENTER, &[&nsenter, Path::new(&mount), target])?);
+    let bash = programs::in_path("bash")?;
+    all.push(new("bash around nsenter", &[&bash, &programs.wrapper, target])?);
+    Ok(all)
+}
+
+/// A word for execve(2).
+fn c_string(word: impl Into<Vec<u8>>) -> Outcome<CString> {
+    Ok(CString::new(word)?)
 }
 
 /// Writes to standard output: the one place that does.

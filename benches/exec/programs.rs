@@ -3,7 +3,7 @@
 use crate::Outcome;
 use std::env::{self, consts::ARCH};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,7 +86,11 @@ fn shim(triple: &str, model: &str, flags: &str) -> Outcome<PathBuf> {
         .args(["--bin", "kubens-exec", "--target", triple, "--target-dir"])
         .arg(&directory);
     finish(&mut cargo)?;
-    Ok(directory.join(triple).join("release/kubens-exec"))
+    // Copied, as an installation is: what a linker has written piece by piece lies in single pages in
+    // the page cache, which cost more faults than one that was written at once.
+    let installed = directory.join("kubens-exec");
+    fs::copy(directory.join(triple).join("release/kubens-exec"), &installed)?;
+    Ok(installed)
 }
 
 /// Whether the program can be loaded anywhere: its type is `ET_DYN` and not `ET_EXEC` (elf(5)).
@@ -118,4 +122,11 @@ fn rustc() -> OsString {
 fn finish(command: &mut Command) -> Outcome<()> {
     let status = command.stdin(Stdio::null()).status()?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
+}
+
+/// The path of a program of the distribution.
+pub(crate) fn in_path(name: &str) -> Outcome<PathBuf> {
+    let directories = crate::PATH.split(':');
+    let mut candidates = directories.map(|directory| Path::new(directory).join(name));
+    candidates.find(|path| path.is_file()).ok_or_else(|| format!("{name} is not installed").into())
 }

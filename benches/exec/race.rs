@@ -1,9 +1,8 @@
 //! The rounds: everyone once in each, from spawn to wait.
 
 use crate::Outcome;
-use std::ffi::OsStr;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use crate::spawn::Command;
+use std::time::Duration;
 
 /// Rounds that are run first and forgotten: caches are warm in those that count.
 const WARM_UP: usize = 20;
@@ -22,37 +21,24 @@ impl Contender {
         Self { name: name.to_owned(), command, times: Vec::new() }
     }
 
-    /// The same with `arguments`.
-    pub(crate) fn with(mut self, arguments: &[impl AsRef<OsStr>]) -> Self {
-        self.command.args(arguments);
-        self
-    }
-
     /// The time that `percent` of the runs did not exceed, in microseconds; the times are sorted.
     pub(crate) fn quantile(&self, percent: usize) -> f64 {
         let index = self.times.len() * percent / 100;
         self.times.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
     }
-
-    /// Runs it once.
-    fn run(&mut self) -> Outcome<Duration> {
-        // std spawns with vfork's semantics where it can: the size of this process does not count.
-        let start = Instant::now();
-        let status = self.command.spawn()?.wait()?;
-        let time = start.elapsed();
-        if status.success() { Ok(time) } else { Err(status.to_string().into()) }
-    }
 }
 
-/// Runs all of them `rounds` times, and sorts what each took. The order changes from round to round:
-/// whoever comes after a large program finds the caches cold.
+/// Runs all of them `rounds` times, and sorts what each took. Each runs twice in a round, and the
+/// second time counts: the first one brings the caches back from whoever came before, a shell for one
+/// and a program of two pages for another. The order changes from round to round all the same.
 pub(crate) fn run(contenders: &mut [Contender], rounds: usize) -> Outcome<()> {
     let mut order: Vec<&mut Contender> = contenders.iter_mut().collect();
     let mut random = 1_u64;
     for round in 0..WARM_UP + rounds {
         shuffle(&mut order, &mut random);
         for contender in &mut order {
-            let time = contender.run().map_err(|error| format!("{}: {error}", contender.name))?;
+            let twice = || contender.command.run().and_then(|_| contender.command.run());
+            let time = twice().map_err(|error| format!("{}: {error}", contender.name))?;
             if round >= WARM_UP {
                 contender.times.push(time);
             }

@@ -25,7 +25,7 @@ pub(crate) fn table(all: &[Contender], shims: &[Shim], peaks: &[u64], rounds: us
 
     let mut out = String::new();
     // Writing to a String does not fail.
-    let _ = writeln!(out, "From spawn to wait, in µs: {rounds} rounds, everyone once in each.\n");
+    let _ = writeln!(out, "From spawn to wait, in µs: {rounds} rounds, warm, everyone in each.\n");
     let _ = writeln!(
         out,
         "{:34} {:>8} {:>8} {:>8} {:>8} {:>9}",
