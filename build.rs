@@ -1,12 +1,8 @@
-//! How the two programs that exec are linked when they are released.
+//! How the two programs that exec are linked when they are released: with link.ld, which puts the code
+//! that only runs on a panic, half of the program, behind the code that runs.
 //!
 //! They live for little more than a hundred microseconds, in which each page that is touched for the
-//! first time costs a fault. `make bench` shows what these two save, a tenth and more of the time:
-//!
-//! - link.ld puts code that only runs on a panic, half of the program, behind the code that runs.
-//! - With headers, code and constants in one segment instead of three there are two faults fewer.
-//!   That maps constants executable, as they were everywhere before 2018. Nothing that these programs
-//!   read from outside becomes an address.
+//! first time costs a fault; `make bench` shows that a tenth of the time goes.
 //!
 //! Here and not in .cargo/config.toml, so that every way to build them, a distribution's too, links
 //! them the same. The words are in the form that compiler drivers and linkers alike understand. For a
@@ -23,10 +19,8 @@ fn main() {
     if !released || env::var_os("KUBENS_PLAIN_LINK").is_some() {
         return;
     }
-    let script = format!("{}/link.ld", root.to_string_lossy());
     for program in ["kubens-exec", "kubensenter"] {
-        for word in ["-z", "noseparate-code", "-T", &script] {
-            println!("cargo::rustc-link-arg-bin={program}={word}");
-        }
+        println!("cargo::rustc-link-arg-bin={program}=-T");
+        println!("cargo::rustc-link-arg-bin={program}={}/link.ld", root.to_string_lossy());
     }
 }

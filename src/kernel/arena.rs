@@ -9,8 +9,9 @@ use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Enough for what an ordinary run asks for. Half a page: the other half is the C library's.
-const SIZE: usize = 2048;
+/// Enough for what an ordinary run asks for, and little enough to lie in one page with what the C
+/// library keeps.
+const SIZE: usize = 1280;
 
 /// No type of ours asks for more.
 const ALIGNMENT: usize = 16;
