@@ -1,10 +1,10 @@
 //! Make a mount namespace and pin it, keep the one that is pinned, adopt the one a service is in,
 //! and take a pin away.
 //!
-//! Every writer goes the same way: check the request and the caller ([`caller`]), make sure of the
-//! pin's directory ([`directory`]), lock ([`lock`]), read what is there ([`survey`]), decide on it
-//! ([`plan`]), act ([`make`], [`own_mount`], [`files`]), verify what was made ([`verify`]), and undo
-//! what was done when any of it fails ([`undo`]).
+//! Every writer goes the same way: check the request and the caller (`caller`), make sure of the
+//! pin's directory (`directory`), lock (`lock`), read what is there (`survey`), decide on it
+//! (`plan`), act (`make`, `own_mount`, `files`), verify what was made (`verify`), and undo
+//! what was done when any of it fails (`undo`).
 
 mod adopt;
 mod caller;
