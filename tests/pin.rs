@@ -614,29 +614,31 @@ fn the_environment_file_may_lie_elsewhere_and_is_quoted() {
 
 #[test]
 fn a_smaller_namespace_id_is_met_by_another_cpu() {
+    // Linux 6.18: a namespace that was made on one CPU may get a smaller id than one that was made
+    // before it on another, and then cannot be pinned there.
     let host = Host::new();
-    // Linux 6.18: which of the CPUs give ids that cannot be pinned here?
-    let plain = |cpu: usize| {
-        let script = format!(
-            "mkdir -p /run/t; mountpoint -q /run/t || mount -t tmpfs none /run/t; \
-             mount --make-private /run/t; touch /run/t/mnt; \
-             taskset -c {cpu} unshare --mount=/run/t/mnt true 2>&1 && umount /run/t/mnt"
-        );
-        host.sh(&script).status == 0
+    let cpus: usize = host.sh("nproc").ok().parse().unwrap();
+    let made_on = |cpu: usize, script: &str| {
+        let unshare = "unshare --mount --propagation slave";
+        host.sh(&format!("taskset -c {cpu} {unshare} sh -c '{script}'"))
     };
-    let cpus = host.sh("nproc").ok().parse::<usize>().unwrap();
-    let Some(bad) = (0..cpus).find(|&cpu| !plain(cpu)) else {
+    let plain = "mkdir -p /run/t; mount -t tmpfs none /run/t; mount --make-private /run/t; \
+        touch /run/t/mnt; taskset -c CPU unshare --mount=/run/t/mnt true";
+    let cannot = |&(here, there): &(usize, usize)| {
+        made_on(here, &plain.replace("CPU", &there.to_string())).status != 0
+    };
+    let pairs = (0..cpus).flat_map(|here| (0..cpus).map(move |there| (here, there)));
+    let Some((here, there)) = pairs.into_iter().find(cannot) else {
         // Not a skip that CI must not have: this kernel has nothing to provoke.
         return common::tell("this kernel's ids can be pinned on every CPU: nothing to provoke");
     };
-    refused_without_a_trace(&host, &format!("taskset -c {bad} kubens pin"), &["smaller id", "CPU"]);
-    // Begun on that CPU, with the others allowed: the affinity is the same afterwards.
+    let pin = "kubens pin --from-here --make-host-shared";
+    made_on(here, &format!("taskset -c {there} {pin}")).refused(1, &["smaller id", "CPU"]);
+    // Begun on that CPU with all of them allowed, it works, and tries no more than it must.
     let all = format!("0-{}", cpus - 1);
-    let script = format!(
-        "taskset -c {bad} sh -c 'taskset -pc {all} $$ > /dev/null; exec kubens pin'; kubens unpin"
-    );
+    let free = format!("taskset -pc {all} \\$\\$ > /dev/null; {pin} && kubens unpin --from-here");
     for _ in 0..8 {
-        host.sh(&script).ok();
+        made_on(here, &format!("taskset -c {there} sh -c \"{free}\"")).ok();
     }
 }
 
