@@ -405,9 +405,9 @@ fn a_chroot_is_not_the_place_to_pin() {
 #[test]
 fn a_read_only_run_and_a_full_mount_table_are_told() {
     let host = Host::new();
-    host.sh("mount -o remount,ro /run").ok();
+    host.sh("mount -o remount,bind,ro /run").ok();
     refused_without_a_trace(&host, "kubens pin", &["'/run/kubens'", "Read-only file system"]);
-    host.sh("mount -o remount,rw /run").ok();
+    host.sh("mount -o remount,bind,rw /run").ok();
     // fs.mount-max is the whole machine's: strace gives the error of a full table instead, at each
     // call that can meet it.
     if !common::has("strace") {

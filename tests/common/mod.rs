@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::{env, fs};
 
+/// Where a distribution has its programs. Not this user's PATH: another one may not search it.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The directory of the programs under test.
 pub(crate) fn programs() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_kubens")).parent().unwrap().to_owned()
@@ -15,7 +18,7 @@ pub(crate) fn programs() -> PathBuf {
 
 /// PATH with the programs under test first.
 pub(crate) fn path() -> String {
-    format!("{}:{}", programs().display(), env::var("PATH").unwrap())
+    format!("{}:{USUAL_PATH}", programs().display())
 }
 
 /// Whether this process may do what root may.
@@ -37,8 +40,7 @@ pub(crate) fn skip(reason: &str) {
 
 /// Whether a program of the distribution is there; says what is skipped if not.
 pub(crate) fn has(program: &str) -> bool {
-    let found =
-        env::var("PATH").unwrap().split(':').any(|dir| Path::new(dir).join(program).exists());
+    let found = USUAL_PATH.split(':').any(|dir| Path::new(dir).join(program).exists());
     if !found {
         skip(&format!("{program} is not installed"));
     }
