@@ -9,7 +9,7 @@ SHIMS = kubens-exec kubensenter
 PROGRAMS = $(SHIMS) kubens
 
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-HOST_ARCH := $(firstword $(subst -, ,$(HOST)))
+HOST_ARCH := $(or $(firstword $(subst -, ,$(HOST))),$(shell uname -m))
 ARCHES = x86_64 aarch64
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 DIST = $(TARGET_DIR)/dist

@@ -4,6 +4,7 @@
 //! When standard error is the journal, a message starts with its level (sd-daemon(3)); that is so
 //! when the device and inode of the descriptor are those in `$JOURNAL_STREAM` (systemd.exec(5)).
 
+use crate::kernel::output;
 use nix::errno::Errno;
 use std::error::Error;
 use std::ffi::OsStr;
@@ -85,8 +86,7 @@ impl Messages {
         let mut line = String::new();
         // Writing to a String does not fail.
         let _ = writeln!(line, "{prefix}{}: {text}", self.program);
-        // When standard error cannot take it there is nobody to tell.
-        while let Err(Errno::EINTR) = nix::unistd::write(io::stderr(), line.as_bytes()) {}
+        output::say(io::stderr(), line.as_bytes());
     }
 }
 

@@ -238,7 +238,7 @@ fn what_is_at_the_path_is_checked_first() {
         ("mkdir -p /run/kubens; ln -s /run/elsewhere /run/kubens/mnt", "a symbolic link"),
         (
             "mkdir -p /run/kubens/mnt; mount -t tmpfs x /run/kubens/mnt",
-            "a file system of type tmpfs",
+            "a file system of type 'tmpfs'",
         ),
         (
             "mkdir -p /run/kubens; touch /run/kubens/mnt; mount --bind /etc/hostname /run/kubens/mnt",
@@ -528,11 +528,134 @@ fn unpin_takes_all_away_and_may_be_run_twice() {
 }
 
 #[test]
+fn what_kubens_did_not_write_is_neither_written_over_nor_removed() {
+    let host = Host::new();
+    let own = "move it away";
+    host.sh("mkdir /run/e; echo precious > /run/e/file; printf 'A=1\\nB=2\\n' > /run/e/env").ok();
+    for (words, parts) in [
+        ("kubens pin --path /run/e/file", &["'/run/e/file'", own][..]),
+        ("kubens pin --path /run/e/mnt", &["'/run/e'", "holds 'file' too"]),
+        ("kubens unpin --path /run/e/file", &["'/run/e/file'", own]),
+        ("kubens unpin --path /run/e/mnt", &["'/run/e/env'", own]),
+        ("kubens pin --env-file /run/e/file", &["'/run/e/file'", own]),
+        ("kubens unpin --env-file /run/e/file", &["'/run/e/file'", own]),
+        ("kubens pin --path /run/mnt", &["'/run'", "a directory of its own"]),
+        ("kubens pin --path /mnt-of-kubens", &["'/'", "a directory of its own"]),
+    ] {
+        refused_without_a_trace(&host, words, parts);
+    }
+    host.sh("rm /run/e/env; echo '{\"my\": 1}' > /run/e/state.json; mv /run/e/file /run/e/mnt")
+        .ok();
+    refused_without_a_trace(&host, "kubens pin --path /run/e/mnt", &["'/run/e/mnt'", own]);
+    host.sh("grep -q precious /run/e/mnt; : > /run/e/mnt").ok();
+    refused_without_a_trace(&host, "kubens pin --path /run/e/mnt", &["'/run/e/state.json'", own]);
+    refused_without_a_trace(&host, "kubens unpin --path /run/e/mnt", &["'/run/e/state.json'", own]);
+    // A wrong name beside a healthy pin.
+    host.sh("kubens pin").ok();
+    refused_without_a_trace(
+        &host,
+        "kubens unpin --path /run/kubens/no",
+        &["holds the pin '/run/kubens/mnt'"],
+    );
+    host.sh("kubens-exec --require true").ok();
+}
+
+#[test]
+fn a_pin_of_another_mount_namespace_is_not_harmed() {
+    let host = Host::new();
+    host.sh("kubens pin").ok();
+    let sandbox = "unshare --mount --propagation slave";
+    let blind = "setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace";
+    for words in [
+        format!("{sandbox} kubens unpin --from-here"),
+        format!("{sandbox} kubens pin --from-here --make-host-shared"),
+        format!("{sandbox} {blind} kubens pin --make-host-shared"),
+        format!("{sandbox} {blind} kubens unpin"),
+    ] {
+        refused_without_a_trace(&host, &words, &["'/run/kubens/mnt'"]);
+        host.sh("kubens-exec --require true && test -e /run/kubens/env").ok();
+    }
+}
+
+#[test]
+fn a_lost_namespace_that_is_in_use_is_not_doubled() {
+    let host = Host::new();
+    let script = |words: &str| {
+        format!(
+            "kubens pin >/dev/null; kubens-exec sleep 60 & sleep 0.2; umount /run/kubens/mnt; \
+             {words}; status=$?; kill $!; wait; kubens unpin >/dev/null; exit $status"
+        )
+    };
+    for words in ["kubens pin", "kubens unpin"] {
+        host.sh(&script(words)).refused(1, &["is lost, but in use", "'sleep'", "--adopt"]);
+    }
+    host.sh(&script("kubens unpin --if-unused && test -e /run/kubens/state.json")).ok();
+    let forced = host.sh(&script("kubens unpin --force"));
+    forced.ok();
+    assert!(forced.err.contains("goes on inside") && forced.err.contains("--adopt"), "{forced:?}");
+    // Nobody inside: a new one is made.
+    host.sh("kubens pin && umount /run/kubens/mnt && kubens pin && kubens-exec --require true")
+        .ok();
+}
+
+#[test]
+fn who_cannot_be_seen_may_be_inside() {
+    if !common::is_root() {
+        return;
+    }
+    let host = Host::new();
+    host.sh("kubens pin").ok();
+    let blind = "setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace kubens unpin";
+    let script = |options: &str| {
+        format!(
+            "kubens-exec sleep 60 & sleep 0.2; {blind} {options}; status=$?; kill $!; exit $status"
+        )
+    };
+    host.sh(&script("")).refused(1, &["may be in use", "cannot be looked at", "--force"]);
+    assert!(host.sh(&script("--if-unused")).ok().starts_with("kept"));
+    host.sh("kubens-exec --require true").ok();
+    assert!(host.sh(&script("--force")).ok().starts_with("unpinned"));
+}
+
+#[test]
+fn running_sandboxes_follow_the_new_mounts() {
+    let host = Host::new();
+    // As a unit with PrivateTmp=, which runs already.
+    let script = "mkdir -p /run/x/before /run/netns; mount -t tmpfs b /run/x/before; \
+        unshare --mount --propagation slave sleep 60 & sleep 0.3; \
+        t() { sed 's/^[0-9]* [0-9]* //; s/[a-z]*:[0-9]*//g' /proc/$!/mountinfo; }; t > /run/t0; \
+        kubens pin --expose /run/x 2>/dev/null; mkdir /run/x/new; mount -t tmpfs n /run/x/new; \
+        touch /run/netns/n; mount --bind /proc/self/ns/net /run/netns/n; \
+        grep -c -e ' /run/x/new ' -e ' /run/netns/n ' /proc/$!/mountinfo; \
+        umount /run/x/new /run/netns/n; kubens unpin; t > /run/t1; kill $!; cmp /run/t0 /run/t1";
+    let done = host.sh(script);
+    assert!(done.ok().contains("\n2\n"), "{done:?}");
+}
+
+#[test]
+fn an_environment_file_elsewhere_goes_with_the_pin() {
+    let host = Host::new();
+    host.sh("mkdir /run/env.d; kubens pin --env-file /run/env.d/kubens && kubens unpin").ok();
+    assert_eq!(host.sh("ls -A /run/env.d").ok(), "");
+}
+
+#[test]
+fn private_mounts_of_a_shared_host_are_told() {
+    let host = Host::new();
+    host.sh("mkdir /run/p; mount -t tmpfs p /run/p; mount --make-private /run/p").ok();
+    let done = host.sh("kubens pin");
+    done.ok();
+    assert!(done.err.contains("below '/run/p' will not be seen inside"), "{done:?}");
+}
+
+#[test]
 fn copies_that_a_bind_made_go_with_it() {
     let host = Host::new();
     host.sh("mkdir -p /run/netns /run/x/y; mount -t tmpfs y /run/x/y; touch /run/x/y/file").ok();
     let before = host.mounts();
-    host.sh("kubens pin --expose /run/x").ok();
+    let done = host.sh("kubens pin --expose /run/x");
+    done.ok();
+    assert!(done.err.contains("below '/run/x' already is mounted there twice"), "{done:?}");
     let done = host.sh("kubens unpin");
     assert_eq!((done.ok(), done.err.as_str()), ("unpinned /run/kubens/mnt", ""));
     assert_eq!(host.mounts(), before);

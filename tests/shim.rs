@@ -426,6 +426,25 @@ fn closed_standard_descriptors_stay_closed() {
 }
 
 #[test]
+fn a_reader_that_is_gone_does_not_stop_the_command() {
+    let Pinned { host, .. } = pinned();
+    // SIGPIPE is deadly here, and must stay so for the command.
+    let script = "mkfifo /run/pipe; sh -c 'exec <&- </run/pipe' & exec 2>/run/pipe; wait $!; \
+        kubensenter -v sh -c 'touch /run/ran; kill -PIPE $$; touch /run/not'; echo $?";
+    assert_eq!(host.sh(script).ok(), "141");
+    host.sh("test -e /run/ran && test ! -e /run/not").ok();
+}
+
+#[test]
+fn a_link_to_nothing_is_something() {
+    let host = Host::new();
+    host.sh("ln -s /run/none /run/link").ok();
+    let refused = host.sh("DEFAULT_KUBENSMNT=/run/link kubens-exec touch /run/ran");
+    refused.refused(125, &["'/run/link'", "a link to nothing"]);
+    host.sh("test ! -e /run/ran").ok();
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     let host = Host::new();
     for program in ["kubens-exec", "kubensenter", "kubens"] {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 Examples:
   kubens pin                              pin a namespace at /run/kubens/mnt
   kubens pin --expose /var/lib/csi        but what is mounted there stays visible on the host
-  kubens pin --adopt $(pidof crio)        pin the namespace that crio is in: mends a lost pin")]
+  kubens pin --adopt $(pidof -s crio)        pin the namespace that crio is in: mends a lost pin")]
 pub(super) struct Pin {
     #[command(flatten)]
     which: Which,

@@ -13,6 +13,7 @@ pub mod exec;
 #[cfg(feature = "admin")]
 pub mod flock;
 pub mod nsfs;
+pub mod output;
 #[cfg(feature = "admin")]
 pub mod pidfd;
 #[cfg(feature = "admin")]

@@ -1,4 +1,4 @@
-//! Mount trees by descriptor: `open_tree(2)` and `move_mount(2)`, since Linux 5.2.
+//! Mount trees by descriptor: `open_tree(2)` and `move_mount(2)`, since Linux 5.2, `mount_setattr(2)`.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -12,6 +12,15 @@ const OPEN_TREE_CLONE: c_int = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: c_int = 0x4;
 const AT_RECURSIVE: c_int = 0x8000;
 const EMPTY: &CStr = c"";
+
+/// `struct mount_attr` of linux/mount.h.
+#[repr(C)]
+struct Attributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
 
 /// A detached copy of the mount at `path` with everything mounted below it: a bind mount that is
 /// attached nowhere. Copies of shared mounts are their peers.
@@ -27,6 +36,30 @@ pub fn clone(path: &Path) -> nix::Result<OwnedFd> {
     let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel has just returned this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Gives every mount of the detached tree `tree` a peer group of its own: private first, then shared
+/// (`mount_setattr(2)`, Linux 5.12).
+///
+/// # Errors
+/// ENOSYS on an older kernel, EPERM.
+pub fn regroup(tree: impl AsFd) -> nix::Result<()> {
+    for propagation in [libc::MS_PRIVATE, libc::MS_SHARED] {
+        let attributes = Attributes { set: 0, clear: 0, propagation, user_namespace: 0 };
+        // SAFETY: the path is terminated, and the attributes live in this frame, of the size given.
+        let status = unsafe {
+            libc::syscall(
+                libc::SYS_mount_setattr,
+                tree.as_fd().as_raw_fd(),
+                EMPTY.as_ptr(),
+                libc::AT_EMPTY_PATH | AT_RECURSIVE,
+                &raw const attributes,
+                size_of::<Attributes>(),
+            )
+        };
+        Errno::result(status)?;
+    }
+    Ok(())
 }
 
 /// Attaches the detached tree `tree` at `path`.

@@ -13,8 +13,8 @@ pub enum Finding {
     Outside(MountNamespace),
     /// The mount namespace that we are in.
     Inside,
-    /// Nothing at all.
-    Absent,
+    /// Nothing at all; why PID 1's view of the path cannot be opened, if it was tried and cannot.
+    Absent(Option<Errno>),
     /// Something, but no mount namespace.
     NotOne(NotOne),
     /// A mount namespace of another user namespace.
@@ -68,7 +68,7 @@ pub fn find(path: &Path, must_exist: bool) -> Finding {
                 None => NotOne::Stale,
             })
         }),
-        Look::Absent if must_exist => through_pid_1(path, |_| Finding::Absent),
+        Look::Absent if must_exist => through_pid_1(path, Finding::Absent),
         other => judge(path, other),
     }
 }
@@ -100,7 +100,7 @@ fn judge(path: &Path, seen: Look) -> Finding {
         Look::Plain(_) => Finding::NotOne(NotOne::Stale),
         Look::Other(kind) => Finding::NotOne(NotOne::Other(kind)),
         Look::Foreign => Finding::Foreign,
-        Look::Absent => Finding::Absent,
+        Look::Absent => Finding::Absent(None),
         Look::Failed(errno) => Finding::Failed(errno),
     }
 }

@@ -50,7 +50,7 @@ impl fmt::Display for Error {
             Self::Root(_) => out.write_str("cannot look at the root directory"),
             Self::OtherRoot => out.write_str(
                 "its root directory is not the one of this process (a container's, or one of \
-                 before a soft-reboot); --other-root allows it",
+                 before a soft-reboot)",
             ),
         }
     }

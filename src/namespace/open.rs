@@ -5,7 +5,7 @@ use crate::namespace::identity::{self, Identity};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::libc;
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, lstat, stat};
 use nix::sys::statfs::{FsType, fstatfs};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -30,8 +30,10 @@ pub struct MountNamespace {
 /// Device and inode: the same pair, while both are held open, is the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    device: u64,
-    inode: u64,
+    /// The file system (`st_dev`).
+    pub device: u64,
+    /// The file in it (`st_ino`).
+    pub inode: u64,
 }
 
 /// What is at a path.
@@ -73,6 +75,7 @@ impl fmt::Display for Kind {
             Self::File(SFlag::S_IFDIR) => "a directory",
             Self::File(SFlag::S_IFIFO) => "a FIFO",
             Self::File(SFlag::S_IFSOCK) => "a socket",
+            Self::File(SFlag::S_IFLNK) => "a link to nothing",
             Self::File(SFlag::S_IFCHR | SFlag::S_IFBLK) => "a device",
             Self::File(_) => "a file of another type",
         })
@@ -150,6 +153,7 @@ impl AsFd for MountNamespace {
 #[must_use]
 pub fn look(path: &Path) -> Look {
     look_or_errno(path).unwrap_or_else(|errno| match errno {
+        Errno::ENOENT if lstat(path).is_ok() => Look::Other(Kind::File(SFlag::S_IFLNK)),
         Errno::ENOENT | Errno::ENOTDIR => Look::Absent,
         errno => Look::Failed(errno),
     })

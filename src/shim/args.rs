@@ -51,14 +51,18 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(option) => write!(out, "unknown option {}", quoted(option))?,
+            Self::Unknown(option) => write!(
+                out,
+                "unknown option {} (a command that starts with '-' goes after '--')",
+                quoted(option)
+            )?,
             Self::NoValue(option) => write!(out, "option {} needs a value", quoted(option))?,
             Self::UnexpectedValue(option) => {
                 write!(out, "option {} takes no value", quoted(option))?;
             }
             Self::Other(text) => write!(out, "{}", plain(text))?,
         }
-        out.write_str("; see --help, and '--' before a command that starts with '-'")
+        out.write_str("; see --help")
     }
 }
 

@@ -24,11 +24,19 @@ pub enum Decision {
     Stale(NotOne),
 }
 
+impl Decision {
+    /// Whether COMMAND will run in the pinned namespace.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        matches!(self, Self::Join(_) | Self::Inside)
+    }
+}
+
 /// Why COMMAND is not run.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is nothing at the path.
-    Absent,
+    /// There is nothing at the path; why PID 1's view of it cannot be opened, if so.
+    Absent(Option<Errno>),
     /// What is there is no mount namespace.
     NotOne(NotOne),
     /// It is a mount namespace of another user namespace.
@@ -40,7 +48,15 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => out.write_str("nothing is pinned there (is kubens.service running?)"),
+            Self::Absent(None) => out.write_str("nothing is pinned there (has 'kubens pin' run?)"),
+            Self::Absent(Some(errno)) => write!(
+                out,
+                "nothing is pinned there (has 'kubens pin' run?), as far as this process sees: it may \
+                 be in a mount namespace of its own (cannot look through '/proc/1/root': {})",
+                errno.desc()
+            ),
+            // What a missing /proc gives, see `reopen`.
+            Self::Failed(Errno::EBADF) => out.write_str("cannot look at it (is /proc mounted?)"),
             Self::NotOne(what) => write!(out, "{what}"),
             Self::Foreign => {
                 out.write_str("not trusted: it belongs to another user namespace than this process")
@@ -68,8 +84,8 @@ pub fn decide(program: Program, choice: Choice, finding: Finding) -> Result<Deci
     match finding {
         Finding::Outside(namespace) => Ok(Decision::Join(namespace)),
         Finding::Inside => Ok(Decision::Inside),
-        Finding::Absent if asked_for => Err(Refusal::Absent),
-        Finding::Absent => Ok(Decision::NotPinned),
+        Finding::Absent(errno) if asked_for => Err(Refusal::Absent(errno)),
+        Finding::Absent(_) => Ok(Decision::NotPinned),
         Finding::NotOne(what) if asked_for || program == Program::Exec => {
             Err(Refusal::NotOne(what))
         }
@@ -115,10 +131,10 @@ mod tests {
     #[test]
     fn an_absent_pin_is_refused_when_it_was_asked_for() {
         for (program, choice) in ALL {
-            let decision = decide(program, choice, Finding::Absent);
+            let decision = decide(program, choice, Finding::Absent(None));
             match choice {
                 Default => assert!(matches!(decision, Ok(Decision::NotPinned))),
-                Named | Required => assert_eq!(decision.unwrap_err(), Refusal::Absent),
+                Named | Required => assert_eq!(decision.unwrap_err(), Refusal::Absent(None)),
             }
         }
     }

@@ -54,6 +54,9 @@ impl fmt::Display for Error {
             Self::Usage(error) => write!(out, "{error}"),
             Self::NoCommand => out.write_str("no command given; see --help"),
             Self::Elevated(error) => write!(out, "{error}"),
+            Self::Join(path, join::Error::OtherRoot) => {
+                write!(out, "cannot join {} (--other-root allows it)", quoted(path))
+            }
             Self::Pin(path, _) | Self::Join(path, _) => {
                 write!(out, "cannot join {}", quoted(path))
             }

@@ -59,6 +59,7 @@ fn carry_out(program: Program, plan: &Plan<'_>, messages: Messages) -> Result<In
     let decision = decide(program, plan.choice, finding)
         .map_err(|refusal| Error::Pin(plan.pin.clone(), refusal))?;
     tell(program, plan, &decision, messages);
+    let is_pinned = decision.is_pinned();
     if let Decision::Join(namespace) = decision {
         let directory = directory_to_keep(plan.chdir.as_deref())?;
         join(&namespace, plan.other_root).map_err(|error| Error::Join(plan.pin.clone(), error))?;
@@ -67,6 +68,9 @@ fn carry_out(program: Program, plan: &Plan<'_>, messages: Messages) -> Result<In
         enter(directory.clone())?;
     }
     let command = find_command(plan.program.as_c_str())?;
+    if plan.shell {
+        tell_shell(plan, is_pinned, messages);
+    }
     let argv: Vec<&CStr> = plan.argv.iter().map(Word::as_c_str).collect();
     Err(cannot_execute(&command, execve(&command, &argv)))
 }
@@ -91,8 +95,7 @@ fn enter(directory: PathBuf) -> Result<(), Error> {
 /// words.
 fn tell(program: Program, plan: &Plan<'_>, decision: &Decision, messages: Messages) {
     let pin = plain(&plan.pin);
-    let found = matches!(decision, Decision::Join(_) | Decision::Inside);
-    if program == Program::Enter && plan.choice != Choice::Named && found {
+    if program == Program::Enter && plan.choice != Choice::Named && decision.is_pinned() {
         messages.info(format_args!("Autodetect: kubens.service namespace found at {pin}"));
     }
     match decision {
@@ -107,13 +110,16 @@ fn tell(program: Program, plan: &Plan<'_>, decision: &Decision, messages: Messag
             "Autodetect: Stale or mismatched namespace at {pin}: {what}; running in the current one"
         )),
     }
-    if plan.shell {
-        let shell = quoted(OsStr::from_bytes(plan.program.as_c_str().to_bytes()));
-        if found {
-            messages.info(format_args!("Starting {shell} in the mount namespace pinned at {pin}"));
-        } else {
-            messages.info(format_args!("Starting {shell} in the current mount namespace"));
-        }
+}
+
+/// Says, at the last moment, which shell is started where.
+fn tell_shell(plan: &Plan<'_>, is_pinned: bool, messages: Messages) {
+    let shell = quoted(OsStr::from_bytes(plan.program.as_c_str().to_bytes()));
+    if is_pinned {
+        let pin = plain(&plan.pin);
+        messages.info(format_args!("Starting {shell} in the mount namespace pinned at {pin}"));
+    } else {
+        messages.info(format_args!("Starting {shell} in the current mount namespace"));
     }
 }
 

@@ -5,11 +5,11 @@ use crate::kernel::pidfd;
 use crate::mounts::MountTable;
 use crate::namespace::open::{Look, MountNamespace, Place, look};
 use crate::namespace::pin::caller::Caller;
-use crate::namespace::pin::converge::{finish, inside, locked, now, unreached};
+use crate::namespace::pin::converge::{faults, finish, inside, locked, now};
 use crate::namespace::pin::error::{Error, Trouble};
 use crate::namespace::pin::state::{Mode, State};
-use crate::namespace::pin::survey::{AtPin, Survey};
-use crate::namespace::pin::{Origin, Outcome, Target, make, verify};
+use crate::namespace::pin::survey::{AtPin, Below, Survey};
+use crate::namespace::pin::{Origin, Outcome, Target, files, make, verify};
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -28,7 +28,10 @@ pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)>
     locked(&caller, target, |location, undo| {
         let survey = Survey::read(location, &[])?;
         let origin = match &survey.at_pin {
-            AtPin::Free { .. } => Origin::Adopted,
+            AtPin::Free(below) => {
+                caller.refuse_if_hidden(&location.pin, *below == Below::Named)?;
+                Origin::Adopted
+            }
             AtPin::Pinned(pinned) if pinned.is(&namespace) == Ok(true) => Origin::Kept,
             AtPin::Pinned(_) => return Err(Error::Process(pid, Trouble::Pinned)),
         };
@@ -39,11 +42,12 @@ pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)>
             if !survey.directory_bound && !state.bound.contains(&location.directory) {
                 state.bound.push(location.directory.clone());
             }
+            files::replace(&location.state, &state.text(), undo)?;
             make::directory(location, !survey.directory_bound, undo)?;
             make::pin(&namespace, location, undo)?;
             verify::leads_to(&location.pin, &namespace)?;
         }
-        let warnings = mode.is_none().then(unreached).into_iter().chain(caller.warning()).collect();
+        let warnings = faults(mode, &inside).into_iter().chain(caller.warning()).collect();
         finish(location, &namespace, state, origin, warnings, undo)
     })
 }

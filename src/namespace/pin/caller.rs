@@ -45,6 +45,19 @@ impl Caller {
         }
     }
 
+    /// Refuses where no pin is seen at `pin`, but one is there in PID 1's mount namespace, or may be
+    /// (when its file tells so and PID 1's cannot be read): what would be done to the plain file would
+    /// be done to the one below that pin.
+    pub(super) fn refuse_if_hidden(&self, pin: &Path, file_tells: bool) -> Result<(), Error> {
+        if file_tells && !self.sure {
+            return Err(Error::Unsure(pin.to_owned()));
+        }
+        match find(pin, true) {
+            Finding::Outside(_) => Err(Error::Path(pin.to_owned(), Trouble::PinnedElsewhere)),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes sure that this process is in the host's namespace: an attempt that failed may have
     /// failed to return.
     pub(super) fn is_home(&self) -> bool {

@@ -3,16 +3,17 @@
 use crate::mounts::MountTable;
 use crate::namespace::identity::Identity;
 use crate::namespace::join;
-use crate::namespace::open::MountNamespace;
+use crate::namespace::open::{Look, MountNamespace, look};
 use crate::namespace::pin::caller::Caller;
 use crate::namespace::pin::directory::Location;
 use crate::namespace::pin::error::{Error, Trouble};
 use crate::namespace::pin::lock::Lock;
 use crate::namespace::pin::plan::{differences, plan};
 use crate::namespace::pin::state::{Mode, State};
-use crate::namespace::pin::survey::{AtPin, Survey};
+use crate::namespace::pin::survey::{AtPin, Below, Survey, another_pin};
 use crate::namespace::pin::undo::Undo;
-use crate::namespace::pin::{Origin, Outcome, Request, Target, files, make, verify};
+use crate::namespace::pin::{Origin, Outcome, Request, Target, files, lost, make, ours, verify};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Makes and pins a mount namespace, or keeps the one that is pinned and healthy.
@@ -26,7 +27,10 @@ pub fn pin(request: &Request) -> Result<Outcome, (Error, Vec<String>)> {
         let survey = Survey::read(location, &request.expose)?;
         let mut outcome = match &survey.at_pin {
             AtPin::Pinned(namespace) => keep(request, &caller, location, &survey, namespace, undo)?,
-            AtPin::Free { .. } => create(request, &caller, location, &survey, undo)?,
+            AtPin::Free(below) => {
+                caller.refuse_if_hidden(&location.pin, *below == Below::Named)?;
+                create(request, &caller, location, &survey, undo)?
+            }
         };
         outcome.warnings.extend(caller.warning());
         Ok(outcome)
@@ -55,6 +59,11 @@ fn prepare(target: &Target, undo: &mut Undo) -> Result<(Location, Lock), Error> 
         let Some(location) = Location::find(target, Some(undo))? else {
             return Err(Error::Path(target.pin.clone(), Trouble::NotDirectory));
         };
+        another_pin(&MountTable::own().map_err(Error::ReadMounts)?, &location)?;
+        // One that is pinned already need not have a directory of its own (somebody else's pin).
+        if !matches!(look(&location.pin), Look::Namespace(_)) {
+            ours::check_directory(&location)?;
+        }
         if let Some(lock) = Lock::take(&location.lock, undo)? {
             return Ok((location, lock));
         }
@@ -69,6 +78,10 @@ fn create(
     survey: &Survey,
     undo: &mut Undo,
 ) -> Result<Outcome, Error> {
+    let lost = lost::members(survey.state.as_ref(), &caller.host)?;
+    if !lost.inside.is_empty() {
+        return Err(Error::Lost(location.given.clone(), lost.inside));
+    }
     let plan = plan(request, location, survey)?;
     let made = make::namespace(&caller.host, location, &plan, undo)?;
     make::pin(&made, location, undo)?;
@@ -95,10 +108,16 @@ fn keep(
     let inside = inside(caller, location, namespace)?;
     let mode = verify::mode_of(&survey.table, &inside);
     let identity = namespace.identity().map_err(|errno| Error::path(&location.pin, errno))?;
-    let state = remembered(survey.state.as_ref(), identity, mode);
+    let mut state = remembered(survey.state.as_ref(), identity, mode);
+    let was_exposed = state.expose.len();
+    state.expose.retain(|path| verify::is_exposed(&survey.table, &inside, path));
     let wanted: Vec<_> = survey.expose.iter().map(|own| own.path.clone()).collect();
     let mut warnings = differences(request, &wanted, &state);
-    warnings.extend(mode.is_none().then(unreached));
+    if state.expose.len() < was_exposed {
+        warnings
+            .push("a directory that was exposed is not any more: something unmounted it".into());
+    }
+    warnings.extend(faults(mode, &inside));
     finish(location, namespace, state, Origin::Kept, warnings, undo)
 }
 
@@ -136,9 +155,10 @@ pub(super) fn finish(
     undo: &mut Undo,
 ) -> Result<Outcome, Error> {
     let identity = namespace.identity().map_err(|errno| Error::path(&location.pin, errno))?;
-    let state = State { namespace: Some(identity.into()), ..state };
+    let env_file = Some(location.env_file.clone());
+    let state = State { namespace: Some(identity.into()), env_file, ..state };
     files::replace(&location.state, &state.text(), undo)?;
-    let text = files::environment(&location.given.to_string_lossy());
+    let text = files::environment(&location.pin.to_string_lossy());
     files::replace(&location.env_file, text.as_bytes(), undo)?;
     Ok(Outcome {
         origin,
@@ -151,11 +171,23 @@ pub(super) fn finish(
     })
 }
 
-/// The warning for a namespace that is neither a slave of the host nor its peer.
-pub(super) fn unreached() -> String {
-    "the root of the pinned namespace is neither a slave nor a peer of the host's: mounts made on \
-     the host do not reach it"
-        .to_owned()
+/// The warnings about a namespace that somebody else made.
+pub(super) fn faults(mode: Option<Mode>, inside: &MountTable) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if mode.is_none() {
+        warnings.push(
+            "the root of the pinned namespace is neither a slave nor a peer of the host's: mounts \
+             made on the host do not reach it"
+                .to_owned(),
+        );
+    }
+    if inside.holding(Path::new("/")).is_none_or(|root| root.peer_group.is_none()) {
+        warnings.push(
+            "the root of the pinned namespace is not shared: what containers mount does not reach it"
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// Seconds since 1970; none if the clock is before that.

@@ -1,13 +1,13 @@
 //! The directory of a pin: where it is, and that only root can change what is in it.
 
 use crate::namespace::identity;
-use crate::namespace::pin::Target;
 use crate::namespace::pin::error::{Error, Trouble};
 use crate::namespace::pin::undo::{Step, Undo, errno};
+use crate::namespace::pin::{Target, files};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, lstat};
 use nix::unistd::mkdir;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -44,6 +44,8 @@ impl Location {
             return Ok(None);
         };
         check_ours(&directory)?;
+        // What the links in the given path led to is written down too.
+        check_form(&directory.join(name))?;
         let env_file = match &target.env_file {
             None => directory.join("env"),
             Some(path) => {
@@ -54,7 +56,8 @@ impl Location {
             }
         };
         let location = Self {
-            given: target.pin.clone(),
+            // Without '.' and doubled slashes: this is what others are told.
+            given: target.pin.components().collect(),
             pin: directory.join(name),
             env_file,
             state: directory.join("state.json"),
@@ -63,6 +66,23 @@ impl Location {
         };
         location.check_names()?;
         Ok(Some(location))
+    }
+
+    /// The names that may be in the directory: a pin's files, and what they are called while they are
+    /// written.
+    pub(super) fn own_names(&self) -> Vec<OsString> {
+        let files =
+            [&self.pin, &self.env_file, &self.state, &self.lock, &self.directory.join("env")];
+        let names = files.into_iter().filter_map(|path| path.file_name());
+        names.flat_map(|name| [name.to_owned(), files::beside(name)]).collect()
+    }
+
+    /// Whether there is anything of a pin, the lock aside.
+    pub(super) fn is_in_use(&self) -> bool {
+        let files = [&self.pin, &self.env_file, &self.state];
+        files
+            .into_iter()
+            .any(|path| [path, &files::new_path(path)].iter().any(|path| lstat(*path).is_ok()))
     }
 
     fn check_names(&self) -> Result<(), Error> {
@@ -156,10 +176,17 @@ fn check_ancestor(directory: &Path) -> Result<(), Error> {
 /// (`user_namespaces(7)`): the real root among them, who owns `/` there. Whoever made the namespace
 /// chose these directories. Never so in the initial user namespace, which knows every user.
 fn is_beyond_us(uid: u32) -> bool {
+    if knows_all_users() {
+        return false;
+    }
     let number = |path| fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+    number("/proc/sys/kernel/overflowuid") == Some(uid)
+}
+
+/// Whether this user namespace knows every user, as the initial one does (`user_namespaces(7)`).
+pub(super) fn knows_all_users() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let knows_all = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    !knows_all && number("/proc/sys/kernel/overflowuid") == Some(uid)
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 pub(super) fn kind(file: &FileStat) -> SFlag {

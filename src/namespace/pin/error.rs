@@ -7,9 +7,13 @@ use crate::namespace::open::Kind;
 use crate::namespace::pin::verify::Wrong;
 use nix::errno::Errno;
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// How many processes a message names.
+const LISTED: usize = 10;
 
 /// Named after what failed. Each is one line, and by the time it is told everything is as before.
 #[derive(Debug)]
@@ -37,8 +41,10 @@ pub enum Error {
         /// The first of them.
         some: Vec<PathBuf>,
     },
-    /// The directory holds another pin.
-    AnotherPin(PathBuf),
+    /// The directory of this path holds another pin.
+    AnotherPin(PathBuf, PathBuf),
+    /// The namespace that was pinned here is not pinned any more, but these processes are in it.
+    Lost(PathBuf, Vec<Member>),
     /// A new namespace got a smaller id than ours on every CPU (Linux 6.18), and cannot be pinned.
     SmallerId,
     /// A step failed: what was tried, and the reason.
@@ -47,6 +53,8 @@ pub enum Error {
     Verify(Wrong),
     /// Processes are inside.
     InUse(PathBuf, Vec<Member>),
+    /// So many processes cannot be looked at: one of them may be inside.
+    MaybeInUse(PathBuf, usize),
     /// The process to adopt from.
     Process(i32, Trouble),
 }
@@ -68,6 +76,12 @@ pub enum Trouble {
     NotDirectory,
     /// It is not a plain file.
     NotFile,
+    /// It holds what kubens did not write.
+    NotOurs,
+    /// The directory holds something else, of this name.
+    Crowded(OsString),
+    /// kubens keeps it for network namespaces.
+    Netns,
     /// It belongs to another user than root.
     Owner(u32),
     /// Others than root may write it.
@@ -92,6 +106,8 @@ pub enum Trouble {
     OtherRoot,
     /// Another namespace is pinned already.
     Pinned,
+    /// It is pinned in PID 1's mount namespace, and this is another one.
+    PinnedElsewhere,
     /// The system says no.
     System(Errno),
 }
@@ -108,13 +124,22 @@ impl fmt::Display for Trouble {
             Self::Link => out.write_str("a symbolic link"),
             Self::NotDirectory => out.write_str("not a directory"),
             Self::NotFile => out.write_str("not a plain file"),
+            Self::NotOurs => out.write_str(
+                "a file that kubens did not write; move it away, or give another path",
+            ),
+            Self::Crowded(name) => write!(
+                out,
+                "a pin needs a directory of its own, and this one holds {} too",
+                quoted(name)
+            ),
+            Self::Netns => out.write_str("it is kept for network namespaces, and cannot be exposed"),
             Self::Owner(uid) => write!(out, "it belongs to user {uid}, who could change what is there"),
             Self::Writable(mode) => {
                 write!(out, "others than root may write it (mode {mode:04o})")
             }
             Self::Other(kind) => write!(out, "not a mount namespace ({kind})"),
             Self::Taken(fstype) => {
-                write!(out, "taken: a file system of type {fstype} is mounted there")
+                write!(out, "taken: a file system of type {} is mounted there", quoted(fstype))
             }
             Self::Foreign => out.write_str(
                 "not trusted: the namespace pinned there belongs to another user namespace",
@@ -130,10 +155,25 @@ impl fmt::Display for Trouble {
             }
             Self::OtherRoot => out.write_str("its root directory is not ours (a container?)"),
             Self::Pinned => out.write_str(
-                "another namespace is pinned already; 'kubens unpin' takes that pin away",
+                "another namespace is pinned already; if nothing runs in it, 'kubens unpin' takes that \
+                 pin away",
+            ),
+            Self::PinnedElsewhere => out.write_str(
+                "a namespace is pinned there in PID 1's mount namespace, and this is another one",
             ),
             Self::System(errno) => out.write_str(errno.desc()),
         }
+    }
+}
+
+/// The first of the members, and how many more there are.
+fn list(out: &mut fmt::Formatter<'_>, members: &[Member]) -> fmt::Result {
+    for (index, member) in members.iter().take(LISTED).enumerate() {
+        write!(out, "{}{member}", if index == 0 { "" } else { ", " })?;
+    }
+    match members.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => write!(out, " and {more} more"),
     }
 }
 
@@ -166,23 +206,37 @@ impl fmt::Display for Error {
             Self::ReadMounts(_) => out.write_str("cannot read the mount table"),
             Self::ReadProcesses(_) => out.write_str("cannot list the processes"),
             Self::Untrusted(path, _) => {
-                write!(out, "cannot keep the namespace pinned at {}", quoted(path))
+                write!(
+                    out,
+                    "cannot keep the namespace pinned at {} ('kubens unpin' takes it away)",
+                    quoted(path)
+                )
             }
             Self::RootNotShared { count, some } => {
-                out.write_str("the host's root is not shared: no mount made below ")?;
+                out.write_str("the host's root is not shared: what is mounted on the host below ")?;
                 for (index, path) in some.iter().enumerate() {
                     write!(out, "{}{}", if index == 0 { "" } else { ", " }, quoted(path))?;
                 }
                 if *count > some.len() {
                     write!(out, " and {} more", count - some.len())?;
                 }
-                out.write_str(" would reach the namespace; --make-host-shared makes them shared")
+                out.write_str(
+                    " would not be seen inside; --make-host-shared makes it shared (in a container or \
+                     a sandbox, run it on the host instead)",
+                )
             }
-            Self::AnotherPin(path) => write!(
+            Self::AnotherPin(path, other) => write!(
                 out,
-                "the directory holds the pin {} already; give this one a directory of its own",
-                quoted(path)
+                "cannot use {}: its directory holds the pin {}, and a directory holds one pin",
+                quoted(path),
+                quoted(other)
             ),
+            Self::Lost(path, members) => {
+                write!(out, "the namespace that was pinned at {} is lost, but in use: ", quoted(path))?;
+                list(out, members)?;
+                let pid = members.first().map_or(0, |member| member.pid);
+                write!(out, "; 'kubens pin --adopt {pid}' pins it again")
+            }
             Self::SmallerId => out.write_str(
                 "the kernel gives a new mount namespace a smaller id than this one's on every CPU \
                  that this process may use, and refuses to pin it (Linux 6.18); allow more CPUs",
@@ -194,11 +248,15 @@ impl fmt::Display for Error {
             Self::Verify(_) => out.write_str("what was pinned is not right, and was taken away"),
             Self::InUse(path, members) => {
                 write!(out, "the namespace pinned at {} is in use: ", quoted(path))?;
-                for (index, member) in members.iter().enumerate() {
-                    write!(out, "{}{member}", if index == 0 { "" } else { ", " })?;
-                }
+                list(out, members)?;
                 out.write_str("; stop them, or --force")
             }
+            Self::MaybeInUse(path, count) => write!(
+                out,
+                "the namespace pinned at {} may be in use: {count} processes cannot be looked at \
+                 (CAP_SYS_PTRACE is missing?); --force goes ahead",
+                quoted(path)
+            ),
             Self::Process(pid, trouble) => {
                 write!(out, "cannot adopt the namespace of process {pid}: {trouble}")
             }

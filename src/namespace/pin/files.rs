@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, lstat};
 use nix::unistd::unlink;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut text));
-    read.map_err(|error| Error::path(path, errno(&error)))?;
+    let length = read.map_err(|error| Error::path(path, errno(&error)))?;
+    if u64::try_from(length).is_ok_and(|length| length >= MOST) {
+        return Err(Error::Path(path.to_owned(), Trouble::NotOurs));
+    }
     Ok(Some(text))
 }
 
@@ -54,7 +57,7 @@ pub(super) fn replace(path: &Path, text: &[u8], undo: &mut Undo) -> Result<(), E
     if before.as_deref() == Some(text) {
         return Ok(());
     }
-    let new = beside(path);
+    let new = new_path(path);
     let result = write_new(&new, text).and_then(|()| fs::rename(&new, path));
     if let Err(error) = result {
         let _ = unlink(&new);
@@ -67,12 +70,14 @@ pub(super) fn replace(path: &Path, text: &[u8], undo: &mut Undo) -> Result<(), E
     Ok(())
 }
 
-/// The name that a file has while it is written.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".new");
-    path.with_file_name(name)
+/// What the file `name` is called while it is written.
+pub(super) fn beside(name: &OsStr) -> OsString {
+    [OsStr::new("."), name, OsStr::new(".new")].into_iter().collect()
+}
+
+/// The path of a file while it is written.
+pub(super) fn new_path(path: &Path) -> PathBuf {
+    path.with_file_name(beside(path.file_name().unwrap_or_default()))
 }
 
 fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
@@ -118,7 +123,7 @@ pub(super) fn write_identity(
 
 /// Removes a file that need not be there, and what a killed [`replace`] may have left of it.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
-    for path in [&beside(path), path] {
+    for path in [&new_path(path), path] {
         match unlink(path) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(errno) => return Err(Error::Act(format!("remove {}", quoted(path)), errno)),

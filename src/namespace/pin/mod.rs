@@ -2,8 +2,8 @@
 //! and take a pin away.
 //!
 //! Every writer goes the same way: check the request and the caller (`caller`), make sure of the
-//! pin's directory (`directory`), lock (`lock`), read what is there (`survey`), decide on it
-//! (`plan`), act (`make`, `own_mount`, `files`), verify what was made (`verify`), and undo
+//! pin's directory and files (`directory`, `ours`), lock (`lock`), read what is there (`survey`),
+//! decide on it (`plan`), act (`make`, `own_mount`, `files`), verify what was made (`verify`), and undo
 //! what was done when any of it fails (`undo`).
 
 mod adopt;
@@ -13,7 +13,9 @@ mod directory;
 mod error;
 mod files;
 mod lock;
+mod lost;
 mod make;
+mod ours;
 mod own_mount;
 mod plan;
 mod remove;

@@ -5,6 +5,7 @@
 //! stays in the peer group of what it was bound from, and then each mount below it appears twice:
 //! so it is made private first, then shared, which gives it a new group.
 
+use crate::kernel::tree;
 use crate::message::quoted;
 use crate::mounts::{Mount, MountTable, mount_id_of};
 use crate::namespace::pin::error::{Error, Trouble};
@@ -96,24 +97,43 @@ pub(super) fn make(own: &OwnMount, undo: &mut Undo) -> Result<(), Error> {
             undo.push(Step::Unshare(path.clone(), was));
             Ok(())
         }
-        Lack::OwnGroup => act("regroup", regroup(path)),
+        // Somebody else's bind. What is mounted in it has groups of its own.
+        Lack::OwnGroup => act("regroup", regroup(path, MsFlags::empty())),
         Lack::Mount => {
-            act("make a mount of", bind(path))?;
+            match bind(path) {
+                Err(Errno::ENOSYS) => {}
+                done => {
+                    act("make a mount of", done)?;
+                    undo.push(Step::Unmount(path.clone()));
+                    return Ok(());
+                }
+            }
+            act("make a mount of", bind_in_the_open(path))?;
             undo.push(Step::Unmount(path.clone()));
-            act("regroup", regroup(path))
+            act("regroup", regroup(path, MsFlags::MS_REC))
         }
     }
 }
 
-/// Binds a directory on itself with all that is mounted below it.
+/// Binds a directory on itself with all that is mounted below it, in peer groups of their own.
+///
+/// They get their groups before anybody sees them: other mount namespaces, such as a sandboxed
+/// service's, then follow the new mount, and not the one that it covers.
 fn bind(path: &Path) -> nix::Result<()> {
+    let tree = tree::clone(path)?;
+    tree::regroup(&tree)?;
+    tree::attach(tree, path)
+}
+
+/// The same before Linux 5.12, of which others see each step.
+fn bind_in_the_open(path: &Path) -> nix::Result<()> {
     mount(Some(path), path, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
 }
 
-/// Gives the mount, and those below it, peer groups of their own.
-fn regroup(path: &Path) -> nix::Result<()> {
-    propagate(path, MsFlags::MS_PRIVATE | MsFlags::MS_REC)?;
-    propagate(path, MsFlags::MS_SHARED | MsFlags::MS_REC)
+/// Gives the mount, with `MS_REC` also those below it, a peer group of its own.
+fn regroup(path: &Path, below: MsFlags) -> nix::Result<()> {
+    propagate(path, MsFlags::MS_PRIVATE | below)?;
+    propagate(path, MsFlags::MS_SHARED | below)
 }
 
 /// Takes a self-bind of ours away, unless something has come to be mounted in it or on it. Whether

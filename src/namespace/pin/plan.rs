@@ -51,6 +51,17 @@ pub(super) fn plan(request: &Request, location: &Location, survey: &Survey) -> R
         return Err(Error::RootNotShared { count: survey.unshared.len(), some });
     }
     let share = if request.make_host_shared { survey.unshared.clone() } else { Vec::new() };
+    if let (false, Some((path, _))) = (request.make_host_shared, survey.unshared.first()) {
+        let more = match survey.unshared.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        warnings.push(format!(
+            "what is mounted on the host below {}{more} will not be seen inside: it is not shared; \
+             --make-host-shared makes it so",
+            quoted(path)
+        ));
+    }
 
     let mut own = Vec::new();
     match &survey.netns {
@@ -61,6 +72,15 @@ pub(super) fn plan(request: &Request, location: &Location, survey: &Survey) -> R
             quoted(NETNS)
         )),
         None => {}
+    }
+    for exposed in survey.expose.iter().filter(|own| own.lack == Lack::Mount) {
+        if survey.table.below(&exposed.path).next().is_some() {
+            warnings.push(format!(
+                "what is mounted below {} already is mounted there twice while the pin is there, and \
+                 takes unmounting before it is made",
+                quoted(&exposed.path)
+            ));
+        }
     }
     own.extend(survey.expose.iter().cloned());
 

@@ -2,16 +2,16 @@
 
 use crate::message::quoted;
 use crate::mounts::MountTable;
-use crate::namespace::members::{self, Members};
+use crate::namespace::members::{self, Member, Members};
 use crate::namespace::open::MountNamespace;
 use crate::namespace::pin::caller::Caller;
-use crate::namespace::pin::directory::Location;
+use crate::namespace::pin::directory::{Location, knows_all_users};
 use crate::namespace::pin::error::Error;
 use crate::namespace::pin::lock::Lock;
 use crate::namespace::pin::state::State;
-use crate::namespace::pin::survey::{AtPin, at_pin, mount_at};
+use crate::namespace::pin::survey::{AtPin, Below, another_pin, at_pin, mount_at};
 use crate::namespace::pin::undo::{Undo, unmount};
-use crate::namespace::pin::{Target, files, own_mount};
+use crate::namespace::pin::{Target, files, lost, ours, own_mount};
 use std::path::PathBuf;
 
 /// What to do about processes inside.
@@ -54,41 +54,77 @@ pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
     let Some(location) = Location::find(target, None)? else {
         return Ok(Removal { removed: true, ..removal });
     };
+    if !location.is_in_use() {
+        return Ok(Removal { removed: true, ..removal });
+    }
     let Some(_lock) = Lock::take(&location.lock, &mut Undo::default())? else {
         return Ok(Removal { removed: true, ..removal });
     };
     let table = MountTable::own().map_err(Error::ReadMounts)?;
-    match at_pin(&table, &location.pin)? {
+    another_pin(&table, &location)?;
+    let at_pin = at_pin(&table, &location.pin)?;
+    removal.was_pinned = matches!(at_pin, AtPin::Pinned(_));
+    ours::check_files(&location, removal.was_pinned)?;
+    removal.members = match &at_pin {
         AtPin::Pinned(namespace) => {
-            removal.was_pinned = true;
             let place = namespace.place().map_err(|errno| Error::path(&location.pin, errno))?;
-            removal.members = members::of(place).map_err(Error::ReadProcesses)?;
-            if !removal.members.inside.is_empty() {
-                match when {
-                    When::Refuse => {
-                        return Err(Error::InUse(location.given, removal.members.inside));
-                    }
-                    When::IfUnused => return Ok(removal),
-                    When::Force => {}
-                }
-            }
-            if removal.members.unseen > 0 {
-                removal.warnings.push(format!(
-                    "{} processes could not be looked at; one of them may be inside",
-                    removal.members.unseen
-                ));
-            }
-            take_away(&location, &namespace)?;
+            members::of(place).map_err(Error::ReadProcesses)?
         }
-        // The name of a namespace that is not seen here. Removed, a pin that it covers in the host's
-        // namespace would be gone: the kernel detaches what is mounted on a removed file.
-        AtPin::Free { stale: true } if !caller.sure => {
-            return Err(Error::Unsure(location.given));
+        AtPin::Free { .. } => lost::members(read_state(&location)?.as_ref(), &caller.host)?,
+    };
+    if !removal.members.inside.is_empty() {
+        let members = std::mem::take(&mut removal.members.inside);
+        match when {
+            When::Refuse if removal.was_pinned => {
+                return Err(Error::InUse(location.given, members));
+            }
+            When::Refuse => return Err(Error::Lost(location.given, members)),
+            When::Force => removal.warnings.push(left_behind(&members)),
+            When::IfUnused => {}
         }
-        AtPin::Free { .. } => files::remove(&location.env_file)?,
+        removal.members.inside = members;
+        if when == When::IfUnused {
+            return Ok(removal);
+        }
+    }
+    // In a user namespace most processes are others', who cannot be in one of ours.
+    if removal.members.unseen > 0 && removal.was_pinned && knows_all_users() {
+        match when {
+            When::Refuse => {
+                return Err(Error::MaybeInUse(location.given, removal.members.unseen));
+            }
+            When::IfUnused => return Ok(removal),
+            When::Force => {}
+        }
+    }
+    match at_pin {
+        AtPin::Pinned(namespace) => take_away(&location, &namespace)?,
+        // A plain file that a pin covers in PID 1's namespace must stay: the kernel detaches what is
+        // mounted on a removed file.
+        AtPin::Free(below) => {
+            caller.refuse_if_hidden(&location.pin, below != Below::Nothing)?;
+            files::remove(&location.env_file)?;
+        }
     }
     clean(&location, &mut removal.warnings)?;
     Ok(Removal { removed: true, ..removal })
+}
+
+/// The warning about processes that go on in a namespace that is not pinned any more.
+fn left_behind(members: &[Member]) -> String {
+    let pid = members.first().map_or(0, |member| member.pid);
+    let (count, go) = match members.len() {
+        1 => (String::from("a process"), "goes"),
+        more => (format!("{more} processes"), "go"),
+    };
+    format!(
+        "{count} {go} on inside, where nothing that starts from now on will be; \
+         'kubens pin --adopt {pid}' pins their namespace again"
+    )
+}
+
+fn read_state(location: &Location) -> Result<Option<State>, Error> {
+    Ok(files::read(&location.state)?.and_then(|text| State::parse(&text)))
 }
 
 /// The environment file, then the pin, however often it was bound there.
@@ -115,7 +151,12 @@ fn take_away(location: &Location, namespace: &MountNamespace) -> Result<(), Erro
 /// waits for it must find it.
 fn clean(location: &Location, warnings: &mut Vec<String>) -> Result<(), Error> {
     files::remove(&location.pin)?;
-    let state = files::read(&location.state)?.and_then(|text| State::parse(&text));
+    let state = read_state(location)?;
+    if let Some(elsewhere) = state.as_ref().and_then(|state| state.env_file.as_ref()) {
+        if ours::is_environment_file(elsewhere) {
+            files::remove(elsewhere)?;
+        }
+    }
     let mut left = Vec::new();
     for path in state.iter().flat_map(|state| state.bound.iter().rev()) {
         if !own_mount::remove(path)? {

@@ -39,6 +39,8 @@ pub(super) struct State {
     /// The directories that kubens bound on themselves, on the host: they go with the pin. Written
     /// before the first of them is bound, so that one that was killed meanwhile is known too.
     pub(super) bound: Vec<PathBuf>,
+    /// The environment file; none while the pin is being made.
+    pub(super) env_file: Option<PathBuf>,
     /// The pinned namespace; none while it is being made.
     pub(super) namespace: Option<Known>,
     /// When it was pinned, in seconds since 1970; unknown for one that somebody else pinned.
@@ -58,10 +60,16 @@ impl From<Identity> for Known {
     }
 }
 
+/// Whether the text is some state's, of this version or another.
+pub(super) fn is_one(text: &[u8]) -> bool {
+    let value = serde_json::from_slice::<serde_json::Value>(text);
+    value.is_ok_and(|value| value.get("version").is_some())
+}
+
 impl State {
     /// The state of a pin that is about to be made.
     pub(super) fn new(mode: Option<Mode>, expose: Vec<PathBuf>, bound: Vec<PathBuf>) -> Self {
-        Self { version: VERSION, mode, expose, bound, namespace: None, since: None }
+        Self { version: VERSION, mode, expose, bound, env_file: None, namespace: None, since: None }
     }
 
     /// Reads the file's text; nothing if it is of another shape.
@@ -75,6 +83,11 @@ impl State {
         let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
         text.push(b'\n');
         text
+    }
+
+    /// The namespace it tells of.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.namespace.map(|known| Identity { inode: known.inode, id: known.id })
     }
 
     /// Whether it tells of this namespace.

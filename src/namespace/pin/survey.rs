@@ -1,13 +1,13 @@
 //! Read: everything about the host that the plan depends on, at one moment, under the lock.
 
-use crate::mounts::{MountTable, mount_id_of};
+use crate::mounts::{Mount, MountTable, mount_id_of};
 use crate::namespace::identity::Identity;
 use crate::namespace::open::{Kind, Look, MountNamespace, look};
 use crate::namespace::pin::directory::{Location, check_above, check_form, kind};
 use crate::namespace::pin::error::{Error, Trouble};
-use crate::namespace::pin::files;
 use crate::namespace::pin::own_mount::{self, OwnMount};
 use crate::namespace::pin::state::State;
+use crate::namespace::pin::{files, ours};
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, lstat, stat};
 use std::fs;
@@ -18,10 +18,21 @@ use super::undo::{Was, errno};
 /// What is at the path of the pin.
 #[derive(Debug)]
 pub(super) enum AtPin {
-    /// Nothing, or a plain file that can become the pin; whether that names a namespace.
-    Free { stale: bool },
+    /// Nothing, or a plain file that can become the pin.
+    Free(Below),
     /// A mount namespace that we trust, as far as can be told from outside.
     Pinned(MountNamespace),
+}
+
+/// What there is at a path where no pin is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// Nothing.
+    Nothing,
+    /// A plain file.
+    File,
+    /// A plain file that names a namespace.
+    Named,
 }
 
 /// What was found.
@@ -47,8 +58,8 @@ impl Survey {
     /// Looks at everything.
     pub(super) fn read(location: &Location, expose: &[PathBuf]) -> Result<Self, Error> {
         let table = MountTable::own().map_err(Error::ReadMounts)?;
-        another_pin(&table, location)?;
         let at_pin = at_pin(&table, &location.pin)?;
+        ours::check_files(location, matches!(at_pin, AtPin::Pinned(_)))?;
         let state = files::read(&location.state)?.and_then(|text| State::parse(&text));
         let directory = mount_at(&table, &location.directory)?;
         let directory_bound = directory.is_some_and(|mount| table.is_self_bind(mount));
@@ -64,7 +75,7 @@ pub(super) fn at_pin(table: &MountTable, pin: &Path) -> Result<AtPin, Error> {
     let wrong = |trouble| Err(Error::Path(pin.to_owned(), trouble));
     match lstat(pin) {
         Ok(file) if kind(&file) == SFlag::S_IFLNK => return wrong(Trouble::Link),
-        Err(Errno::ENOENT) => return Ok(AtPin::Free { stale: false }),
+        Err(Errno::ENOENT) => return Ok(AtPin::Free(Below::Nothing)),
         Ok(_) => {}
         Err(errno) => return wrong(Trouble::System(errno)),
     }
@@ -81,30 +92,28 @@ pub(super) fn at_pin(table: &MountTable, pin: &Path) -> Result<AtPin, Error> {
             if Identity::own().is_ok_and(|own| own == identity) {
                 return wrong(Trouble::Inside);
             }
-            Ok(AtPin::Free { stale: true })
+            Ok(AtPin::Free(Below::Named))
         }
-        (Look::Plain(None) | Look::Absent, None) => Ok(AtPin::Free { stale: false }),
+        (Look::Plain(None) | Look::Absent, None) => Ok(AtPin::Free(Below::File)),
     }
 }
 
 /// The mount that a walk to `path` ends in, if it is mounted exactly there.
-pub(super) fn mount_at<'a>(
-    table: &'a MountTable,
-    path: &Path,
-) -> Result<Option<&'a crate::mounts::Mount>, Error> {
+pub(super) fn mount_at<'a>(table: &'a MountTable, path: &Path) -> Result<Option<&'a Mount>, Error> {
     let id = mount_id_of(path).map_err(|errno| Error::path(path, errno))?;
     Ok(table.by_id(id).filter(|mount| mount.point == path))
 }
 
 /// A directory holds one pin, since its other files tell of one.
-fn another_pin(table: &MountTable, location: &Location) -> Result<(), Error> {
+pub(super) fn another_pin(table: &MountTable, location: &Location) -> Result<(), Error> {
     let other = table.below(&location.directory).find(|mount| {
         mount.fstype == "nsfs"
             && mount.root.to_string_lossy().starts_with("mnt:[")
             && mount.point.parent() == Some(&location.directory)
             && mount.point != location.pin
     });
-    other.map_or(Ok(()), |mount| Err(Error::AnotherPin(mount.point.clone())))
+    other
+        .map_or(Ok(()), |mount| Err(Error::AnotherPin(location.given.clone(), mount.point.clone())))
 }
 
 fn expose_all(
@@ -120,6 +129,7 @@ fn expose_all(
         if real == Path::new("/") {
             return wrong(Trouble::Everything);
         }
+        check_form(&real)?;
         if !stat(&real).is_ok_and(|file| kind(&file) == SFlag::S_IFDIR) {
             return wrong(Trouble::NotDirectory);
         }
@@ -128,6 +138,9 @@ fn expose_all(
         }
         // Bound by its path: nobody else may put another directory there meanwhile.
         check_above(&real)?;
+        if real == Path::new(own_mount::NETNS) {
+            return wrong(Trouble::Netns);
+        }
         let id = mount_id_of(&real).map_err(|errno| Error::path(path, errno))?;
         let lack = own_mount::lack(table, &real, id);
         all.push(OwnMount { path: real, lack, absent: false });
@@ -144,15 +157,16 @@ fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
     check_form(path).map(drop)
 }
 
-/// The mounts that a path walk reaches and that are not shared, the pin's directory with what is in
-/// it aside, which is not meant to be.
+/// The mounts that a path walk reaches and that are not shared. Left out are the pin's directory, with
+/// what is in it, and other unbindable mounts: somebody wants them so. The root comes first.
 fn unshared(table: &MountTable, directory: &Path) -> Vec<(PathBuf, Was)> {
-    let reached = |mount: &&crate::mounts::Mount| mount_id_of(&mount.point) == Ok(mount.id);
-    table
+    let is_root = |mount: &Mount| mount.point == Path::new("/");
+    let mut found: Vec<&Mount> = table
         .iter()
-        .filter(|mount| mount.peer_group.is_none() && !mount.unbindable)
+        .filter(|mount| mount.peer_group.is_none() && (!mount.unbindable || is_root(mount)))
         .filter(|mount| !mount.point.starts_with(directory))
-        .filter(reached)
-        .map(|mount| (mount.point.clone(), Was::of(mount)))
-        .collect()
+        .filter(|mount| mount_id_of(&mount.point) == Ok(mount.id))
+        .collect();
+    found.sort_by_key(|mount| !is_root(mount));
+    found.into_iter().map(|mount| (mount.point.clone(), Was::of(mount))).collect()
 }
