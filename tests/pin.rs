@@ -531,7 +531,10 @@ fn unpin_takes_all_away_and_may_be_run_twice() {
 fn what_kubens_did_not_write_is_neither_written_over_nor_removed() {
     let host = Host::new();
     let own = "move it away";
-    host.sh("mkdir /run/e; echo precious > /run/e/file; printf 'A=1\\nB=2\\n' > /run/e/env").ok();
+    host.sh(
+        "mkdir /run/e /run/kubens; echo precious > /run/e/file; printf 'A=1\\nB=2\\n' > /run/e/env",
+    )
+    .ok();
     for (words, parts) in [
         ("kubens pin --path /run/e/file", &["'/run/e/file'", own][..]),
         ("kubens pin --path /run/e/mnt", &["'/run/e'", "holds 'file' too"]),

@@ -57,28 +57,44 @@ pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
     if !location.is_in_use() {
         return Ok(Removal { removed: true, ..removal });
     }
-    let Some(_lock) = Lock::take(&location.lock, &mut Undo::default())? else {
+    let mut undo = Undo::default();
+    let Some(_lock) = Lock::take(&location.lock, &mut undo)? else {
         return Ok(Removal { removed: true, ..removal });
     };
+    let result = remove(&caller, &location, when, removal);
+    if result.is_err() {
+        // At most the lock, if it had to be made. What was taken away is for the next call to finish.
+        undo.run(&caller);
+    }
+    result
+}
+
+/// The same under the lock.
+fn remove(
+    caller: &Caller,
+    location: &Location,
+    when: When,
+    mut removal: Removal,
+) -> Result<Removal, Error> {
     let table = MountTable::own().map_err(Error::ReadMounts)?;
-    another_pin(&table, &location)?;
+    another_pin(&table, location)?;
     let at_pin = at_pin(&table, &location.pin)?;
     removal.was_pinned = matches!(at_pin, AtPin::Pinned(_));
-    ours::check_files(&location, removal.was_pinned)?;
+    ours::check_files(location, removal.was_pinned)?;
     removal.members = match &at_pin {
         AtPin::Pinned(namespace) => {
             let place = namespace.place().map_err(|errno| Error::path(&location.pin, errno))?;
             members::of(place).map_err(Error::ReadProcesses)?
         }
-        AtPin::Free { .. } => lost::members(read_state(&location)?.as_ref(), &caller.host)?,
+        AtPin::Free { .. } => lost::members(read_state(location)?.as_ref(), &caller.host)?,
     };
     if !removal.members.inside.is_empty() {
         let members = std::mem::take(&mut removal.members.inside);
         match when {
             When::Refuse if removal.was_pinned => {
-                return Err(Error::InUse(location.given, members));
+                return Err(Error::InUse(location.given.clone(), members));
             }
-            When::Refuse => return Err(Error::Lost(location.given, members)),
+            When::Refuse => return Err(Error::Lost(location.given.clone(), members)),
             When::Force => removal.warnings.push(left_behind(&members)),
             When::IfUnused => {}
         }
@@ -91,14 +107,14 @@ pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
     if removal.members.unseen > 0 && removal.was_pinned && knows_all_users() {
         match when {
             When::Refuse => {
-                return Err(Error::MaybeInUse(location.given, removal.members.unseen));
+                return Err(Error::MaybeInUse(location.given.clone(), removal.members.unseen));
             }
             When::IfUnused => return Ok(removal),
             When::Force => {}
         }
     }
     match at_pin {
-        AtPin::Pinned(namespace) => take_away(&location, &namespace)?,
+        AtPin::Pinned(namespace) => take_away(location, &namespace)?,
         // A plain file that a pin covers in PID 1's namespace must stay: the kernel detaches what is
         // mounted on a removed file.
         AtPin::Free(below) => {
@@ -106,7 +122,7 @@ pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
             files::remove(&location.env_file)?;
         }
     }
-    clean(&location, &mut removal.warnings)?;
+    clean(location, &mut removal.warnings)?;
     Ok(Removal { removed: true, ..removal })
 }
 
