@@ -131,6 +131,27 @@ fn a_pin_killed_anywhere_and_then_unpinned_leaves_nothing() {
 }
 
 #[test]
+fn an_adoption_that_was_killed_anywhere_is_finished_by_the_next() {
+    if !common::has("strace") {
+        return;
+    }
+    let host = host();
+    let service = format!(
+        "{PIN} >/dev/null; setsid kubens-exec sleep 600 >/dev/null 2>&1 & sleep 0.3; pidof sleep"
+    );
+    // Process 1 is one, too.
+    let pids = host.sh(&service);
+    let pid = pids.ok().split(' ').find(|&pid| pid != "1").unwrap().to_owned();
+    host.sh("kubens unpin --force").ok();
+    let (mounts, files) = (shape(&host), host.files());
+    let adopt = format!("kubens pin --adopt {pid}");
+    killed_everywhere(&host, "kubens unpin --force", &adopt, |when| {
+        host.sh(&format!("{adopt} && kubens-exec --require true && kubens unpin --force")).ok();
+        assert_eq!((shape(&host), host.files()), (mounts.clone(), files.clone()), "{when}");
+    });
+}
+
+#[test]
 fn fifty_at_once_end_in_one_state() {
     let host = host();
     host.sh(PIN).ok();
