@@ -309,6 +309,13 @@ fn transparency(arguments: &[&CStr]) -> i32 {
     i32::from(failed != 0)
 }
 
+/// A program under test: of this build, or of `KUBENS_BIN`.
+fn program(name: &str) -> PathBuf {
+    let ours = Path::new(env!("CARGO_BIN_EXE_kubens")).parent().unwrap().to_owned();
+    let directory = std::env::var_os("KUBENS_BIN").map_or(ours, PathBuf::from);
+    fs::canonicalize(directory.join(name)).expect("a program under test")
+}
+
 /// Where the cases run: a mount namespace of this process's own, with a pin in a scratch directory.
 struct Place {
     scratch: PathBuf,
@@ -342,7 +349,7 @@ impl Place {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
         fs::set_permissions(&reports, open).unwrap();
         let pin = scratch.join("kubens/mnt");
-        let status = Command::new(env!("CARGO_BIN_EXE_kubens"))
+        let status = Command::new(program("kubens"))
             .args([
                 OsStr::new("pin"),
                 OsStr::new("--from-here"),
@@ -354,8 +361,8 @@ impl Place {
         // The programs where every user reaches them.
         for (name, file) in [
             ("probe", std::env::current_exe().unwrap()),
-            ("kubens-exec", env!("CARGO_BIN_EXE_kubens-exec").into()),
-            ("kubensenter", env!("CARGO_BIN_EXE_kubensenter").into()),
+            ("kubens-exec", program("kubens-exec")),
+            ("kubensenter", program("kubensenter")),
         ] {
             fs::copy(file, scratch.join(name)).unwrap();
         }

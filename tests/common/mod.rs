@@ -11,9 +11,12 @@ use std::{env, fs};
 /// Where a distribution has its programs. Not this user's PATH: another one may not search it.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The directory of the programs under test.
+/// The directory of the programs under test: those of this build, or of `KUBENS_BIN`.
 pub(crate) fn programs() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_kubens")).parent().unwrap().to_owned()
+    env::var_os("KUBENS_BIN").map_or_else(
+        || Path::new(env!("CARGO_BIN_EXE_kubens")).parent().unwrap().to_owned(),
+        |directory| fs::canonicalize(directory).expect("KUBENS_BIN"),
+    )
 }
 
 /// PATH with the programs under test first.
