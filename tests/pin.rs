@@ -775,17 +775,15 @@ fn another_user_does_it_in_a_user_namespace() {
         return;
     }
     let outer = Host::new();
+    // Where that user can reach them.
     outer.sh("mkdir /run/bin; cp $(command -v kubens) $(command -v kubens-exec) /run/bin/").ok();
     let inner = "mount -t tmpfs -o mode=755 none /run; mount --make-rshared /; cd /; \
-        /proc/1/root/run/bin/kubens pin --from-here && \
-        /proc/1/root/run/bin/kubens-exec --require readlink /proc/self/ns/mnt && \
-        /proc/1/root/run/bin/kubens unpin --from-here";
-    let inner = inner.replace("/proc/1/root/run/bin", "/bin-under-test");
+        /mnt/kubens pin --from-here && \
+        /mnt/kubens-exec --require readlink /proc/self/ns/mnt && \
+        /mnt/kubens unpin --from-here";
     let script = format!(
-        "mkdir /run/mnt; mount --bind /run/bin /mnt; chmod 755 /run; \
-         setpriv --reuid 65534 --regid 65534 --clear-groups unshare --user --map-root-user --mount \
-         sh -c '{}'",
-        inner.replace("/bin-under-test", "/mnt")
+        "mount --bind /run/bin /mnt; setpriv --reuid 65534 --regid 65534 --clear-groups \
+         unshare --user --map-root-user --mount sh -c '{inner}'"
     );
     let done = outer.sh(&script);
     if done.err.contains("unshare failed: Operation not permitted") {
