@@ -592,7 +592,8 @@ fn a_lost_namespace_that_is_in_use_is_not_doubled() {
     for words in ["kubens pin", "kubens unpin"] {
         host.sh(&script(words)).refused(1, &["is lost, but in use", "'sleep'", "--adopt"]);
     }
-    host.sh(&script("kubens unpin --if-unused && test -e /run/kubens/state.json")).ok();
+    let kept = host.sh(&script("kubens unpin --if-unused && test -e /run/kubens/state.json"));
+    assert!(kept.ok().contains("whose pin is lost: 1 process is inside"), "{kept:?}");
     let forced = host.sh(&script("kubens unpin --force"));
     forced.ok();
     assert!(forced.err.contains("goes on inside") && forced.err.contains("--adopt"), "{forced:?}");
@@ -615,7 +616,8 @@ fn who_cannot_be_seen_may_be_inside() {
         )
     };
     host.sh(&script("")).refused(1, &["may be in use", "cannot be looked at", "--force"]);
-    assert!(host.sh(&script("--if-unused")).ok().starts_with("kept"));
+    let kept = host.sh(&script("--if-unused"));
+    assert!(kept.ok().starts_with("kept") && kept.out.contains("cannot be looked at"), "{kept:?}");
     host.sh("kubens-exec --require true").ok();
     assert!(host.sh(&script("--force")).ok().starts_with("unpinned"));
 }
@@ -640,6 +642,9 @@ fn an_environment_file_elsewhere_goes_with_the_pin() {
     let host = Host::new();
     host.sh("mkdir /run/env.d; kubens pin --env-file /run/env.d/kubens && kubens unpin").ok();
     assert_eq!(host.sh("ls -A /run/env.d").ok(), "");
+    // But for one that names another pin by now.
+    let other = "kubens pin --env-file /run/env.d/kubens; echo KUBENSMNT=/run/other/mnt > /run/env.d/kubens";
+    host.sh(&format!("{other}; kubens unpin && grep -q other /run/env.d/kubens")).ok();
 }
 
 #[test]

@@ -51,14 +51,16 @@ impl Unpin {
 
 fn as_text(removal: &Removal) -> String {
     let pin = plain(&removal.pin);
+    let kept = || match (removal.members.inside.len(), removal.members.unseen) {
+        (0, unseen) => format!("{unseen} processes cannot be looked at"),
+        (1, _) => "1 process is inside".to_owned(),
+        (count, _) => format!("{count} processes are inside"),
+    };
     match (removal.was_pinned, removal.removed) {
         (true, true) => format!("unpinned {pin}\n"),
-        (false, _) => format!("nothing was pinned at {pin}\n"),
-        (true, false) => {
-            let count = removal.members.inside.len();
-            let processes = if count == 1 { "process is" } else { "processes are" };
-            format!("kept {pin}: {count} {processes} inside\n")
-        }
+        (false, true) => format!("nothing was pinned at {pin}\n"),
+        (true, false) => format!("kept {pin}: {}\n", kept()),
+        (false, false) => format!("kept what is left of {pin}, whose pin is lost: {}\n", kept()),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Caller {
     /// The host's mount namespace.
     pub(super) host: MountNamespace,
     /// Whether it is known to be the right one: PID 1's, or the one that --from-here means.
-    pub(super) sure: bool,
+    sure: bool,
 }
 
 impl Caller {

@@ -1,8 +1,8 @@
 //! The directory of a pin: where it is, and that only root can change what is in it.
 
 use crate::namespace::identity;
-use crate::namespace::pin::error::{Error, Trouble};
-use crate::namespace::pin::undo::{Step, Undo, errno};
+use crate::namespace::pin::error::{Error, Trouble, errno};
+use crate::namespace::pin::undo::{Step, Undo};
 use crate::namespace::pin::{Target, files};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, lstat};

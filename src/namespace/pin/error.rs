@@ -166,6 +166,11 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// The errno of an error of the standard library, which has one for every system call.
+pub(super) fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
 /// The first of the members, and how many more there are.
 fn list(out: &mut fmt::Formatter<'_>, members: &[Member]) -> fmt::Result {
     for (index, member) in members.iter().take(LISTED).enumerate() {

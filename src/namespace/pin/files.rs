@@ -3,8 +3,8 @@
 use crate::message::quoted;
 use crate::namespace::identity::Identity;
 use crate::namespace::pin::directory::kind;
-use crate::namespace::pin::error::{Error, Trouble};
-use crate::namespace::pin::undo::{Step, Undo, errno};
+use crate::namespace::pin::error::{Error, Trouble, errno};
+use crate::namespace::pin::undo::{Step, Undo};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, lstat};

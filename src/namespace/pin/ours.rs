@@ -2,10 +2,9 @@
 //! it lies. A wrong path on the command line must not cost anybody a file.
 
 use crate::namespace::pin::directory::Location;
-use crate::namespace::pin::error::{Error, Trouble};
+use crate::namespace::pin::error::{Error, Trouble, errno};
 use crate::namespace::pin::files;
 use crate::namespace::pin::state;
-use crate::namespace::pin::undo::errno;
 use std::fs;
 use std::path::Path;
 
@@ -31,11 +30,6 @@ pub(super) fn check_directory(location: &Location) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Whether there is an environment file at `path`.
-pub(super) fn is_environment_file(path: &Path) -> bool {
-    matches!(files::read(path), Ok(Some(text)) if is_environment(&text))
 }
 
 fn check(path: &Path, is_ours: fn(&[u8]) -> bool) -> Result<(), Error> {

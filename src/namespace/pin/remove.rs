@@ -46,7 +46,8 @@ pub struct Removal {
 /// end. Killed anywhere, the next call goes on.
 ///
 /// # Errors
-/// [`Error::InUse`] for processes inside and [`When::Refuse`], with nothing changed.
+/// [`Error::InUse`], [`Error::Lost`] or [`Error::MaybeInUse`] for processes inside and
+/// [`When::Refuse`], with nothing changed.
 pub fn unpin(target: &Target, when: When) -> Result<Removal, Error> {
     let caller = Caller::check(target)?;
     let mut removal = Removal { pin: target.pin.clone(), ..Removal::default() };
@@ -86,21 +87,16 @@ fn remove(
             let place = namespace.place().map_err(|errno| Error::path(&location.pin, errno))?;
             members::of(place).map_err(Error::ReadProcesses)?
         }
-        AtPin::Free { .. } => lost::members(read_state(location)?.as_ref(), &caller.host)?,
+        AtPin::Free(_) => lost::members(State::read(&location.state)?.as_ref(), &caller.host)?,
     };
     if !removal.members.inside.is_empty() {
-        let members = std::mem::take(&mut removal.members.inside);
         match when {
-            When::Refuse if removal.was_pinned => {
-                return Err(Error::InUse(location.given.clone(), members));
+            When::Refuse => {
+                let refusal = if removal.was_pinned { Error::InUse } else { Error::Lost };
+                return Err(refusal(location.given.clone(), removal.members.inside));
             }
-            When::Refuse => return Err(Error::Lost(location.given.clone(), members)),
-            When::Force => removal.warnings.push(left_behind(&members)),
-            When::IfUnused => {}
-        }
-        removal.members.inside = members;
-        if when == When::IfUnused {
-            return Ok(removal);
+            When::IfUnused => return Ok(removal),
+            When::Force => removal.warnings.push(left_behind(&removal.members.inside)),
         }
     }
     // In a user namespace most processes are others', who cannot be in one of ours.
@@ -139,10 +135,6 @@ fn left_behind(members: &[Member]) -> String {
     )
 }
 
-fn read_state(location: &Location) -> Result<Option<State>, Error> {
-    Ok(files::read(&location.state)?.and_then(|text| State::parse(&text)))
-}
-
 /// The environment file, then the pin, however often it was bound there.
 fn take_away(location: &Location, namespace: &MountNamespace) -> Result<(), Error> {
     files::remove(&location.env_file)?;
@@ -167,9 +159,11 @@ fn take_away(location: &Location, namespace: &MountNamespace) -> Result<(), Erro
 /// waits for it must find it.
 fn clean(location: &Location, warnings: &mut Vec<String>) -> Result<(), Error> {
     files::remove(&location.pin)?;
-    let state = read_state(location)?;
+    let state = State::read(&location.state)?;
     if let Some(elsewhere) = state.as_ref().and_then(|state| state.env_file.as_ref()) {
-        if ours::is_environment_file(elsewhere) {
+        // It may be another pin's by now.
+        let text = files::environment(&location.pin.to_string_lossy());
+        if files::read(elsewhere)?.is_some_and(|there| there == text.as_bytes()) {
             files::remove(elsewhere)?;
         }
     }

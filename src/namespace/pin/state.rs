@@ -1,9 +1,11 @@
 //! What was decided when a pin was made: `state.json` beside it.
 
 use crate::namespace::identity::Identity;
+use crate::namespace::pin::error::Error;
+use crate::namespace::pin::files;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The version of the file's shape; only ever added to.
 const VERSION: u32 = 1;
@@ -72,8 +74,13 @@ impl State {
         Self { version: VERSION, mode, expose, bound, env_file: None, namespace: None, since: None }
     }
 
+    /// Reads the file; nothing if there is none, or it is of another shape.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
+        Ok(files::read(path)?.and_then(|text| Self::parse(&text)))
+    }
+
     /// Reads the file's text; nothing if it is of another shape.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    fn parse(text: &[u8]) -> Option<Self> {
         serde_json::from_slice(text).ok().filter(|state: &Self| state.version == VERSION)
     }
 

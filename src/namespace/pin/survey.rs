@@ -4,16 +4,16 @@ use crate::mounts::{Mount, MountTable, mount_id_of};
 use crate::namespace::identity::Identity;
 use crate::namespace::open::{Kind, Look, MountNamespace, look};
 use crate::namespace::pin::directory::{Location, check_above, check_form, kind};
-use crate::namespace::pin::error::{Error, Trouble};
+use crate::namespace::pin::error::{Error, Trouble, errno};
+use crate::namespace::pin::ours;
 use crate::namespace::pin::own_mount::{self, OwnMount};
 use crate::namespace::pin::state::State;
-use crate::namespace::pin::{files, ours};
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, lstat, stat};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::undo::{Was, errno};
+use super::undo::Was;
 
 /// What is at the path of the pin.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Survey {
         let table = MountTable::own().map_err(Error::ReadMounts)?;
         let at_pin = at_pin(&table, &location.pin)?;
         ours::check_files(location, matches!(at_pin, AtPin::Pinned(_)))?;
-        let state = files::read(&location.state)?.and_then(|text| State::parse(&text));
+        let state = State::read(&location.state)?;
         let directory = mount_at(&table, &location.directory)?;
         let directory_bound = directory.is_some_and(|mount| table.is_self_bind(mount));
         let netns = own_mount::netns(&table)?;

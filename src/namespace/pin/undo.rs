@@ -3,6 +3,7 @@
 use crate::message::quoted;
 use crate::mounts::Mount;
 use crate::namespace::pin::caller::Caller;
+use crate::namespace::pin::error::errno;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -91,11 +92,6 @@ fn remove_directory(path: &Path) -> nix::Result<()> {
         Err(Errno::ENOTEMPTY | Errno::EBUSY) => Ok(()),
         other => other,
     }
-}
-
-/// The errno of an error of the standard library, which has one for every system call.
-pub(super) fn errno(error: &std::io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 /// Detaches the uppermost mount at `path`. Lazily: a reader may hold it open for a moment, and a
