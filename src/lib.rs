@@ -8,11 +8,15 @@
 //! - [`message`]: what the programs say on standard error, escaped, one write for each line.
 //! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
 //! - [`mounts`]: a mount table: parsed, with its peer groups.
+//! - [`configuration`]: `/etc/kubens/kubens.toml`.
+//! - [`systemd`]: unit files, command lines, the drop-in, the generator.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
 //! - [`cli`]: the verbs of `kubens`.
 
 #[cfg(feature = "admin")]
 pub mod cli;
+#[cfg(feature = "admin")]
+pub mod configuration;
 pub mod elevation;
 pub mod kernel;
 pub mod message;
@@ -20,3 +24,5 @@ pub mod message;
 pub mod mounts;
 pub mod namespace;
 pub mod shim;
+#[cfg(feature = "admin")]
+pub mod systemd;
