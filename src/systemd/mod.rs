@@ -5,10 +5,12 @@
 //! [`directives`] and [`command`] whether and how a service can be wrapped.
 //! [`enabled`] and [`preset`] tell whether kubens.service is switched on.
 
+pub mod cgroup;
 pub mod command;
 pub mod directives;
 pub mod enabled;
 pub mod preset;
+pub mod running;
 pub mod service;
 pub mod text;
 pub mod unit;
