@@ -34,7 +34,8 @@ fn the_shim_compiles_these_crates_and_no_other() {
 #[test]
 fn each_direct_dependency_of_the_shim_is_defended() {
     let manifest = include_str!("../Cargo.toml");
-    let (before, _) = manifest.split_once("# For the administrator's program and the generator").unwrap();
+    let (before, _) =
+        manifest.split_once("# For the administrator's program and the generator").unwrap();
     let (_, dependencies) = before.split_once("[dependencies]\n").unwrap();
     let names: Vec<&str> = dependencies
         .lines()

@@ -40,12 +40,13 @@ pub(super) struct Pin {
 impl Pin {
     pub(super) fn run(&self, messages: Messages) -> u8 {
         let result = match self.adopt {
-            Some(pid) => pin::adopt(&self.which.target(), pid),
+            Some(pid) => pin::adopt(&self.which.target(), pid, None),
             None => pin::pin(&Request {
                 target: self.which.target(),
                 mode: if self.common { Mode::Common } else { Mode::Hidden },
                 expose: self.expose.clone(),
                 make_host_shared: self.make_host_shared,
+                accepted: None,
             }),
         };
         match result {

@@ -157,7 +157,8 @@ fn is_passing(running: &[PathBuf], programs: &Programs) -> bool {
 
 /// The program of the process, by its file and by the first words of its command line.
 fn programs(pid: i32) -> Vec<PathBuf> {
-    let mut programs: Vec<PathBuf> = fs::read_link(format!("/proc/{pid}/exe")).into_iter().collect();
+    let mut programs: Vec<PathBuf> =
+        fs::read_link(format!("/proc/{pid}/exe")).into_iter().collect();
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     // For a script the kernel puts its interpreter and one option in front of it (execve(2)).
     let words = line.split(|&byte| byte == 0).take(3).filter(|word| word.starts_with(b"/"));

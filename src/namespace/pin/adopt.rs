@@ -7,7 +7,7 @@ use crate::namespace::open::{Look, MountNamespace, Place, look};
 use crate::namespace::pin::caller::Caller;
 use crate::namespace::pin::converge::{faults, finish, inside, locked, now};
 use crate::namespace::pin::error::{Error, Trouble};
-use crate::namespace::pin::state::{Mode, State};
+use crate::namespace::pin::state::{Accepted, Mode, State};
 use crate::namespace::pin::survey::{AtPin, Below, Survey};
 use crate::namespace::pin::{Origin, Outcome, Target, files, make, verify};
 use nix::errno::Errno;
@@ -18,7 +18,11 @@ use std::path::Path;
 /// # Errors
 /// [`Error`], with everything as it was before. A step that could not be undone is a sentence in the
 /// second part.
-pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)> {
+pub fn adopt(
+    target: &Target,
+    pid: i32,
+    accepted: Option<&Accepted>,
+) -> Result<Outcome, (Error, Vec<String>)> {
     let first = || {
         let caller = Caller::check(target)?;
         let namespace = namespace_of(pid, &caller)?;
@@ -37,7 +41,7 @@ pub fn adopt(target: &Target, pid: i32) -> Result<Outcome, (Error, Vec<String>)>
         };
         let inside = inside(&caller, location, &namespace)?;
         let mode = verify::mode_of(&survey.table, &inside);
-        let mut state = remembered(&survey, mode, &inside);
+        let mut state = remembered(&survey, mode, &inside).accepting(accepted);
         if origin == Origin::Adopted {
             if !survey.directory_bound && !state.bound.contains(&location.directory) {
                 state.bound.push(location.directory.clone());
@@ -86,8 +90,13 @@ fn namespace_of(pid: i32, caller: &Caller) -> Result<MountNamespace, Error> {
 
 /// What the files of the lost pin tell, as far as it still holds.
 fn remembered(survey: &Survey, mode: Option<Mode>, inside: &MountTable) -> State {
-    let before = survey.state.clone();
-    let (mut expose, bound) = before.map(|state| (state.expose, state.bound)).unwrap_or_default();
+    let before = survey.state.clone().unwrap_or_else(|| State::new(mode, Vec::new(), Vec::new()));
+    let mut expose = before.expose;
     expose.retain(|path| verify::is_exposed(&survey.table, inside, path));
-    State { since: now(), ..State::new(mode, expose, bound) }
+    State {
+        since: now(),
+        wanted: before.wanted,
+        configuration: before.configuration,
+        ..State::new(mode, expose, before.bound)
+    }
 }

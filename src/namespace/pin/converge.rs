@@ -93,6 +93,7 @@ fn create(
     verify::check(&host, &inside, plan.mode, &plan.expose, own_netns).map_err(Error::Verify)?;
 
     let state = State { since: now(), ..plan.state() };
+    let state = state.accepting(request.accepted.as_ref());
     finish(location, &seen, state, Origin::Created, plan.warnings, undo)
 }
 
@@ -118,6 +119,7 @@ fn keep(
             .push("a directory that was exposed is not any more: something unmounted it".into());
     }
     warnings.extend(faults(mode, &inside));
+    let state = state.accepting(request.accepted.as_ref());
     finish(location, namespace, state, Origin::Kept, warnings, undo)
 }
 

@@ -100,7 +100,7 @@ impl Location {
 
 /// Checks that `path` is absolute, goes straight down, and can stand in an environment file: its
 /// last name.
-pub(super) fn check_form(path: &Path) -> Result<&OsStr, Error> {
+pub(crate) fn check_form(path: &Path) -> Result<&OsStr, Error> {
     let wrong = |trouble| Err(Error::Path(path.to_owned(), trouble));
     if !path.is_absolute() {
         return wrong(Trouble::Relative);

@@ -26,9 +26,11 @@ mod verify;
 
 pub use adopt::adopt;
 pub use converge::pin;
+pub(crate) use directory::check_form;
 pub use error::{Error, Trouble};
 pub use remove::{Removal, When, unpin};
-pub use state::Mode;
+pub use state::{Accepted, Mode, State, Wanted};
+pub(crate) use survey::check_form_of_exposed;
 
 use crate::namespace::identity::Identity;
 use serde::Serialize;
@@ -45,6 +47,8 @@ pub struct Request {
     pub expose: Vec<PathBuf>,
     /// Whether to make the host's private mounts shared first.
     pub make_host_shared: bool,
+    /// What kubens.service was started with, if this is it.
+    pub accepted: Option<Accepted>,
 }
 
 /// Which pin is meant, and from where.

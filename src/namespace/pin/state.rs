@@ -1,5 +1,6 @@
 //! What was decided when a pin was made: `state.json` beside it.
 
+use crate::configuration::Configuration;
 use crate::namespace::identity::Identity;
 use crate::namespace::pin::error::Error;
 use crate::namespace::pin::files;
@@ -29,13 +30,38 @@ impl fmt::Display for Mode {
     }
 }
 
+/// On which side the services shall run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// In the pinned namespace.
+    Inside,
+    /// In the host's.
+    Outside,
+}
+
+/// What kubens.service was started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What decides while the pin is common: either side is right then.
+    pub wanted: Wanted,
+    /// The configuration: it holds while services run by it, and when the file is broken.
+    pub configuration: Configuration,
+}
+
 /// The file's contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct State {
+pub struct State {
     pub(super) version: u32,
     /// What the namespace shares with the host; none if it is neither a slave nor a peer (one that
     /// somebody else made).
-    pub(super) mode: Option<Mode>,
+    pub mode: Option<Mode>,
+    /// What kubens.service wants; nothing for a pin that was made by hand.
+    #[serde(default)]
+    pub wanted: Option<Wanted>,
+    /// The configuration that kubens.service accepted.
+    #[serde(default)]
+    pub configuration: Option<Configuration>,
     /// The directories that are bidirectional with the host.
     pub(super) expose: Vec<PathBuf>,
     /// The directories that kubens bound on themselves, on the host: they go with the pin. Written
@@ -71,11 +97,34 @@ pub(super) fn is_one(text: &[u8]) -> bool {
 impl State {
     /// The state of a pin that is about to be made.
     pub(super) fn new(mode: Option<Mode>, expose: Vec<PathBuf>, bound: Vec<PathBuf>) -> Self {
-        Self { version: VERSION, mode, expose, bound, env_file: None, namespace: None, since: None }
+        Self {
+            version: VERSION,
+            mode,
+            wanted: None,
+            configuration: None,
+            expose,
+            bound,
+            env_file: None,
+            namespace: None,
+            since: None,
+        }
+    }
+
+    /// The same with what kubens.service was started with; or with what it was before.
+    pub(super) fn accepting(self, accepted: Option<&Accepted>) -> Self {
+        match accepted.cloned() {
+            Some(Accepted { wanted, configuration }) => {
+                Self { wanted: Some(wanted), configuration: Some(configuration), ..self }
+            }
+            None => self,
+        }
     }
 
     /// Reads the file; nothing if there is none, or it is of another shape.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Path`] if it cannot be read, or is no plain file.
+    pub fn read(path: &Path) -> Result<Option<Self>, Error> {
         Ok(files::read(path)?.and_then(|text| Self::parse(&text)))
     }
 
@@ -93,7 +142,8 @@ impl State {
     }
 
     /// The namespace it tells of.
-    pub(super) fn identity(&self) -> Option<Identity> {
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
         self.namespace.map(|known| Identity { inode: known.inode, id: known.id })
     }
 

@@ -150,7 +150,8 @@ fn expose_all(
     Ok(all)
 }
 
-fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
+/// Checks the form of a path to expose: as that of a pin, and not everything.
+pub(crate) fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
     if path == Path::new("/") {
         return Err(Error::Path(path.to_owned(), Trouble::Everything));
     }

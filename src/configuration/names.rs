@@ -1,0 +1,59 @@
+//! The names of units and profiles.
+
+use crate::configuration::error::Wrong;
+use std::path::Path;
+
+/// The longest name of a unit, in bytes (`systemd.unit(5)`).
+const LONGEST_UNIT: usize = 255;
+
+/// The longest name of a file (path_resolution(7)), which a profile's becomes.
+const LONGEST_NAME: usize = 250;
+
+/// Makes the namespace that all the others are started in.
+const OWN: &str = "kubens.service";
+
+/// The other types of units (`systemd.unit(5)`).
+const OTHER_TYPES: [&str; 10] =
+    ["socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
+
+/// Checks that `name` is that of a service that can be wrapped.
+pub(super) fn check_unit(name: &str) -> Result<(), Wrong> {
+    let name_of = || name.to_owned();
+    let Some(stem) = name.strip_suffix(".service") else {
+        let stem = name.rsplit_once('.').filter(|(_, last)| OTHER_TYPES.contains(last));
+        return Err(match stem {
+            Some((stem, _)) if is_stem(stem) => Wrong::UnitType(name_of(), stem.to_owned()),
+            None if is_stem(name) => Wrong::UnitType(name_of(), name_of()),
+            _ => Wrong::UnitName(name_of()),
+        });
+    };
+    if !is_stem(stem) || name.len() > LONGEST_UNIT {
+        return Err(Wrong::UnitName(name_of()));
+    }
+    if stem.find('@').is_some_and(|at| at + 1 == stem.len()) {
+        return Err(Wrong::Template(stem.to_owned()));
+    }
+    if name == OWN {
+        return Err(Wrong::Own);
+    }
+    Ok(())
+}
+
+/// Whether systemd takes it as a unit's name without its type (`systemd.unit(5)`).
+fn is_stem(stem: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+    !stem.is_empty() && !stem.starts_with('@') && stem.bytes().all(is_valid)
+}
+
+/// Checks that `name` can be the name of a profile, or is the absolute path of one.
+pub(super) fn check_profile(name: &str) -> Result<(), Wrong> {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = !name.starts_with(['.', '-']) && name.bytes().all(is_valid);
+    if name.starts_with('/') {
+        return crate::namespace::pin::check_form(Path::new(name)).map(drop).map_err(Wrong::Path);
+    }
+    if name.is_empty() || name.len() > LONGEST_NAME || !is_name {
+        return Err(Wrong::Profile(name.to_owned()));
+    }
+    Ok(())
+}
