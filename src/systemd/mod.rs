@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod command;
 pub mod directives;
 pub mod enabled;
+pub mod group;
 pub mod preset;
 pub mod running;
 pub mod service;

@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 pub enum Side {
     /// In PID 1's mount namespace, or in one that systemd made for this unit alone.
     Outside,
-    /// In the pinned namespace, or in one that was pinned: the process with this id.
+    /// In the pinned namespace, or on its way there: the process with this id.
     Inside(i32),
+    /// In another one: it was pinned once. The process with this id.
+    Elsewhere(i32),
 }
 
 /// Which namespace a process is in.
@@ -143,7 +145,7 @@ pub fn side(seen: &[Seen], programs: &Programs, shims: &[PathBuf]) -> Option<Sid
     if first(&outside).is_some() {
         return Some(Side::Outside);
     }
-    first(&lost).map(Side::Inside)
+    first(&lost).map(Side::Elsewhere)
 }
 
 /// Whether it is on its way to something else: systemd's own, before it execs, or a control process.
@@ -204,7 +206,7 @@ mod tests {
     #[test]
     fn a_namespace_that_is_neither_was_pinned_once() {
         let lost = seen(Where::Other, "");
-        assert_eq!(side_of(std::slice::from_ref(&lost), false), Some(Side::Inside(7)));
+        assert_eq!(side_of(std::slice::from_ref(&lost), false), Some(Side::Elsewhere(7)));
         let child = Seen { is_child: true, ..lost };
         assert_eq!(side_of(std::slice::from_ref(&child), false), None);
         let crio = seen(Where::Host, "/usr/bin/crio");

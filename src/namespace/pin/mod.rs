@@ -19,6 +19,7 @@ mod ours;
 mod own_mount;
 mod plan;
 mod remove;
+mod shutdown;
 mod state;
 mod survey;
 mod undo;
@@ -29,6 +30,7 @@ pub use converge::pin;
 pub(crate) use directory::check_form;
 pub use error::{Error, Trouble};
 pub use remove::{Removal, When, unpin};
+pub use shutdown::{Patience, end};
 pub use state::{Accepted, Mode, State, Wanted};
 pub(crate) use survey::check_form_of_exposed;
 

@@ -1,0 +1,220 @@
+//! `kubens unpin --unit` while the system stops: nobody else can order what is mounted inside. PID 1
+//! does not see it, so it would take the network and the disks away from under it.
+
+use crate::message::{chain, quoted};
+use crate::mounts::{Mount, MountTable};
+use crate::namespace::join;
+use crate::namespace::members::{self, Member};
+use crate::namespace::open::{Look, MountNamespace, look};
+use crate::namespace::pin::caller::Caller;
+use crate::namespace::pin::error::Error;
+use crate::namespace::pin::{Removal, Target, When, unpin};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
+use nix::sched::{CloneFlags, setns};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How often is looked whether something has ended.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many processes a message names.
+const NAMED: usize = 5;
+
+/// File systems that need the network, or a process that may need it.
+const NETWORK: [&str; 20] = [
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "davfs",
+    "fuse",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "orangefs",
+    "pvfs2",
+    "smb3",
+    "smbfs",
+];
+
+/// How long is waited at most, for each of the two.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For processes inside to end.
+    pub processes: Duration,
+    /// For mounts that are busy.
+    pub mounts: Duration,
+}
+
+/// Waits for what is inside to end, unmounts what is mounted inside alone, file systems of the
+/// network first, and takes the pin away, whoever is left. What stayed is told in the warnings.
+///
+/// # Errors
+/// [`Error`] of whatever stands in the way of looking, or of taking the pin away.
+pub fn end(target: &Target, patience: Patience) -> Result<Removal, Error> {
+    let caller = Caller::check(target)?;
+    let mut warnings = Vec::new();
+    if let Look::Namespace(namespace) = look(&target.pin) {
+        if let Some(left) = wait(&namespace, patience.processes)? {
+            warnings.push(left);
+        }
+        match unmount_inside(&caller, &namespace, target, patience.mounts) {
+            Ok(stayed) => warnings.extend(stayed),
+            // The system goes down all the same, and a pin that stays helps nobody.
+            Err(error) => warnings.push(chain(&error)),
+        }
+    }
+    let mut removal = unpin(target, When::Force)?;
+    warnings.append(&mut removal.warnings);
+    Ok(Removal { warnings, ..removal })
+}
+
+/// Waits until nobody is inside: who is, when the time is over.
+fn wait(namespace: &MountNamespace, patience: Duration) -> Result<Option<String>, Error> {
+    let place = namespace.place().map_err(|errno| Error::Act("look at the pin".into(), errno))?;
+    let until = Instant::now() + patience;
+    loop {
+        let inside = members::of(place).map_err(Error::ReadProcesses)?.inside;
+        if inside.is_empty() {
+            return Ok(None);
+        }
+        if Instant::now() >= until {
+            return Ok(Some(format!("still inside: {}", list(&inside))));
+        }
+        sleep(PAUSE);
+    }
+}
+
+fn list(members: &[Member]) -> String {
+    let mut text = String::new();
+    for (index, member) in members.iter().take(NAMED).enumerate() {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{}{member}", if index == 0 { "" } else { ", " });
+    }
+    match members.len().saturating_sub(NAMED) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
+/// Unmounts in `namespace` what only it has. This process is in the host's again afterwards. What
+/// could not be unmounted is told.
+fn unmount_inside(
+    caller: &Caller,
+    namespace: &MountNamespace,
+    target: &Target,
+    patience: Duration,
+) -> Result<Vec<String>, Error> {
+    let host = MountTable::own().map_err(Error::ReadMounts)?;
+    join::join(namespace, false).map_err(|error| Error::Untrusted(target.pin.clone(), error))?;
+    let result = MountTable::own().map_err(Error::ReadMounts).map(|inside| {
+        let until = Instant::now() + patience;
+        let order = order(&host, &inside);
+        order.iter().filter_map(|mount| unmount(mount, until)).collect()
+    });
+    setns(&caller.host, CloneFlags::CLONE_NEWNS)
+        .map_err(|errno| Error::Act("return to its own mount namespace".into(), errno))?;
+    result
+}
+
+/// One mount that is to go.
+#[derive(Debug, PartialEq, Eq)]
+struct Leaving {
+    point: PathBuf,
+    fstype: String,
+}
+
+/// What is mounted inside alone, in the order in which it can go: what lies on something else before
+/// that, and file systems of the network, with what lies on them, before the others.
+fn order(host: &MountTable, inside: &MountTable) -> Vec<Leaving> {
+    let own: Vec<&Mount> = inside.iter().filter(|mount| is_own(host, mount)).collect();
+    let needs_network = |mount: &Mount| {
+        let fstype = mount.fstype.split('.').next().unwrap_or_default();
+        NETWORK.contains(&fstype)
+    };
+    let under_network: Vec<&Path> = own
+        .iter()
+        .filter(|mount| needs_network(mount))
+        .map(|mount| mount.point.as_path())
+        .collect();
+    let (first, rest): (Vec<&Mount>, Vec<&Mount>) = own
+        .into_iter()
+        .partition(|mount| under_network.iter().any(|point| mount.point.starts_with(point)));
+    // The kernel lists a mount after the one that it is mounted on.
+    let leaving =
+        |mount: &Mount| Leaving { point: mount.point.clone(), fstype: mount.fstype.clone() };
+    first.into_iter().rev().chain(rest.into_iter().rev()).map(leaving).collect()
+}
+
+/// Whether the host has no part in the mount: it is no peer and no slave of one of the host's, and
+/// none of the host's shows the same at the same place (a private one was copied without a tie).
+fn is_own(host: &MountTable, mount: &Mount) -> bool {
+    let tied = |group: Option<u64>| group.is_some_and(|group| host.has_group(group));
+    let copied = || {
+        host.iter().any(|other| {
+            (&other.point, &other.root, other.device) == (&mount.point, &mount.root, mount.device)
+        })
+    };
+    !tied(mount.peer_group) && !tied(mount.master) && !copied()
+}
+
+/// Unmounts it, and waits while it is busy: why it stayed.
+fn unmount(mount: &Leaving, until: Instant) -> Option<String> {
+    loop {
+        match umount2(&mount.point, MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) => return None,
+            // It went with another, of which it was a copy.
+            Err(Errno::EINVAL | Errno::ENOENT) => return None,
+            Err(Errno::EBUSY) if Instant::now() < until => sleep(PAUSE),
+            Err(errno) => {
+                let (point, fstype) = (quoted(&mount.point), quoted(&mount.fstype));
+                return Some(format!(
+                    "stayed mounted inside: {point} ({fstype}): {}",
+                    errno.desc()
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &[u8] = b"\
+27 1 254:0 / / rw shared:1 - ext4 /dev/vda rw
+40 27 0:30 / /run rw shared:5 - tmpfs tmpfs rw
+41 27 0:31 / /private rw - tmpfs tmpfs rw
+44 27 254:0 /x /x rw shared:7 - ext4 /dev/vda rw
+";
+    const INSIDE: &[u8] = b"\
+127 101 254:0 / / rw shared:21 master:1 - ext4 /dev/vda rw
+140 127 0:30 / /run rw shared:25 master:5 - tmpfs tmpfs rw
+141 127 0:31 / /private rw shared:26 - tmpfs tmpfs rw
+144 127 254:0 /x /x rw shared:7 - ext4 /dev/vda rw
+150 127 0:50 / /pod rw shared:30 - tmpfs tmpfs rw
+151 150 0:51 / /pod/volume rw shared:31 - nfs4 server:/ rw
+152 151 0:52 / /pod/volume/deep rw shared:32 - tmpfs tmpfs rw
+153 127 0:53 / /disk rw shared:33 - ext4 /dev/loop0 rw
+154 127 0:54 / /ssh rw shared:34 - fuse.sshfs host:/ rw
+";
+
+    #[test]
+    fn the_network_goes_first_and_the_hosts_mounts_stay() {
+        let table = |text| MountTable::parse(text).unwrap();
+        let order: Vec<_> =
+            order(&table(HOST), &table(INSIDE)).into_iter().map(|mount| mount.point).collect();
+        let expected = ["/ssh", "/pod/volume/deep", "/pod/volume", "/disk", "/pod"];
+        assert_eq!(order, expected.map(PathBuf::from));
+    }
+}
