@@ -27,7 +27,7 @@ pub enum Level {
 
 impl Level {
     /// The prefix for the journal (sd-daemon(3)).
-    fn prefix(self) -> &'static str {
+    pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Error => "<3>",
             Self::Warning => "<4>",

@@ -68,7 +68,7 @@ fn the_files_beside_a_pin_tell_of_it() {
     let host = Host::new();
     host.sh("umask 077; kubens pin").ok();
     assert_eq!(host.sh("stat -c %a /run/kubens /run/kubens/env /run/netns").ok(), "755\n644\n755");
-    assert_eq!(host.sh("kubensenter -q stat -c %a /run/kubens/mnt").ok(), "444");
+    assert_eq!(host.sh("kubensenter -q stat -c %a /run/kubens/mnt").ok(), "644");
 }
 
 #[test]

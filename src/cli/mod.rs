@@ -2,6 +2,7 @@
 
 mod completions;
 mod pin;
+mod render;
 mod unpin;
 
 use crate::elevation;
@@ -42,6 +43,7 @@ pub struct Cli {
 enum Verb {
     Pin(pin::Pin),
     Unpin(unpin::Unpin),
+    Render(render::Render),
     Completions(completions::Completions),
 }
 
@@ -98,6 +100,7 @@ fn parse_and_run(messages: Messages) -> u8 {
     match &cli.verb {
         Verb::Pin(pin) => pin.run(messages),
         Verb::Unpin(unpin) => unpin.run(messages),
+        Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
         Verb::Completions(completions) => completions.run(messages),
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::cli::{DONE, Which, failed, json, print, warn};
 use crate::message::{Messages, plain, quoted};
-use crate::namespace::pin::{self, Mode, Origin, Outcome, Request};
+use crate::namespace::pin::{self, Mode, Origin, Outcome, Request, Source};
+use crate::systemd::{adoption, own_unit};
 use serde::Serialize;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// Make a mount namespace and pin it, or keep the one that is pinned
@@ -16,22 +18,25 @@ use std::path::{Path, PathBuf};
 Examples:
   kubens pin                              pin a namespace at /run/kubens/mnt
   kubens pin --expose /var/lib/csi        but what is mounted there stays visible on the host
-  kubens pin --adopt $(pidof -s crio)        pin the namespace that crio is in: mends a lost pin")]
+  kubens pin --adopt crio.service         pin the namespace that crio is in: mends a lost pin")]
 pub(super) struct Pin {
     #[command(flatten)]
     which: Which,
     /// Leave both sides peers of each other: they see the same mounts
-    #[arg(long, conflicts_with = "adopt")]
+    #[arg(long, conflicts_with_all = ["adopt", "unit"])]
     common: bool,
     /// Keep this directory bidirectional with the host (may be repeated)
-    #[arg(long, value_name = "PATH", conflicts_with = "adopt")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["adopt", "unit"])]
     expose: Vec<PathBuf>,
     /// Make the host's private mounts shared first, as systemd does at boot
-    #[arg(long, conflicts_with = "adopt")]
+    #[arg(long, conflicts_with_all = ["adopt", "unit"])]
     make_host_shared: bool,
-    /// Pin the mount namespace that this process is in, instead of a new one
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-    adopt: Option<i32>,
+    /// Pin the mount namespace that this process or service is in, instead of a new one
+    #[arg(long, value_name = "PID|UNIT", value_parser = Whom::parse)]
+    adopt: Option<Whom>,
+    /// Do what kubens.service is there for: pin as /etc/kubens/kubens.toml says, where the services run
+    #[arg(long, conflicts_with_all = ["adopt", "path", "env_file", "from_here"])]
+    unit: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -39,28 +44,88 @@ pub(super) struct Pin {
 
 impl Pin {
     pub(super) fn run(&self, messages: Messages) -> u8 {
-        let result = match self.adopt {
-            Some(pid) => pin::adopt(&self.which.target(), pid, None),
-            None => pin::pin(&Request {
-                target: self.which.target(),
-                mode: if self.common { Mode::Common } else { Mode::Hidden },
-                expose: self.expose.clone(),
-                make_host_shared: self.make_host_shared,
-                accepted: None,
-            }),
-        };
-        match result {
+        match self.pin() {
             Ok(outcome) => {
                 warn(messages, &outcome.warnings);
                 let text = if self.json { as_json(&outcome) } else { as_text(&outcome) };
                 print(messages, &text, DONE)
             }
-            Err((error, left)) => {
-                for what in left {
+            Err(failure) => {
+                for what in failure.left {
                     messages.failure(format_args!("while undoing: {what}"));
                 }
-                failed(messages, &error)
+                failed(messages, failure.error.as_ref())
             }
+        }
+    }
+
+    fn pin(&self) -> Result<Outcome, Failure> {
+        if self.unit {
+            return Ok(own_unit::start()?);
+        }
+        if let Some(whom) = &self.adopt {
+            return Ok(pin::adopt(&self.which.target(), &whom.source()?, None)?);
+        }
+        Ok(pin::pin(&Request {
+            target: self.which.target(),
+            mode: if self.common { Mode::Common } else { Mode::Hidden },
+            expose: self.expose.clone(),
+            make_host_shared: self.make_host_shared,
+            accepted: None,
+        })?)
+    }
+}
+
+/// Why nothing was pinned, and what could not be undone.
+struct Failure {
+    error: Box<dyn Error>,
+    left: Vec<String>,
+}
+
+impl From<(pin::Error, Vec<String>)> for Failure {
+    fn from((error, left): (pin::Error, Vec<String>)) -> Self {
+        Self { error: Box::new(error), left }
+    }
+}
+
+impl From<own_unit::Error> for Failure {
+    fn from(error: own_unit::Error) -> Self {
+        match error {
+            own_unit::Error::Pin(error, left) => (error, left).into(),
+            error => Self { error: Box::new(error), left: Vec::new() },
+        }
+    }
+}
+
+impl From<adoption::Error> for Failure {
+    fn from(error: adoption::Error) -> Self {
+        Self { error: Box::new(error), left: Vec::new() }
+    }
+}
+
+/// Whose namespace is adopted.
+#[derive(Debug, Clone)]
+enum Whom {
+    Process(i32),
+    Unit(String),
+}
+
+impl Whom {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(pid) if pid > 0 => Ok(Self::Process(pid)),
+            Ok(_) => Err("a process id is 1 or more".to_owned()),
+            Err(_) if text.ends_with(".service") || text.ends_with(".scope") => {
+                Ok(Self::Unit(text.to_owned()))
+            }
+            Err(_) => Err("neither a process id nor the name of a service or scope".to_owned()),
+        }
+    }
+
+    fn source(&self) -> Result<Source, adoption::Error> {
+        match self {
+            Self::Process(pid) => Ok(Source { pid: *pid, unit: None }),
+            Self::Unit(unit) => adoption::source(unit),
         }
     }
 }

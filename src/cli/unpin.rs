@@ -4,6 +4,7 @@ use crate::cli::{DONE, Which, failed, json, print, warn};
 use crate::message::{Messages, plain};
 use crate::namespace::members::Member;
 use crate::namespace::pin::{Removal, When, unpin};
+use crate::systemd::own_unit;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
@@ -26,6 +27,9 @@ pub(super) struct Unpin {
     /// Take it away although processes are inside; they go on where they are
     #[arg(long, conflicts_with = "if_unused")]
     force: bool,
+    /// Do what kubens.service does when it stops: keep a pin in use, but not when the system goes down
+    #[arg(long, conflicts_with_all = ["if_unused", "force", "path", "env_file", "from_here"])]
+    unit: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -38,7 +42,8 @@ impl Unpin {
             (_, true) => When::Force,
             _ => When::Refuse,
         };
-        match unpin(&self.which.target(), when) {
+        let result = if self.unit { own_unit::stop() } else { unpin(&self.which.target(), when) };
+        match result {
             Ok(removal) => {
                 warn(messages, &removal.warnings);
                 let text = if self.json { as_json(&removal) } else { as_text(&removal) };

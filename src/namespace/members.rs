@@ -4,7 +4,7 @@ use crate::message::quoted;
 use crate::namespace::open::Place;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -80,6 +80,13 @@ fn describe(pid: i32, home: &str) -> Member {
     Member { pid, name: OsString::from_vec(name), unit: unit(&cgroup) }
 }
 
+/// Whether the process is in the control group of `unit`, or in one below.
+#[must_use]
+pub fn is_of_unit(pid: i32, unit: &str) -> bool {
+    let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    groups(&cgroup).any(|path| path.iter().any(|part| part == unit))
+}
+
 /// The names that are numbers, in order.
 fn numbers(directory: &Path) -> io::Result<Vec<i32>> {
     let mut numbers = Vec::new();
@@ -92,17 +99,20 @@ fn numbers(directory: &Path) -> io::Result<Vec<i32>> {
     Ok(numbers)
 }
 
-/// The innermost service or scope in the text of `/proc/PID/cgroup` (cgroups(7)): of the hierarchy
-/// that systemd keeps, `name=systemd` in version 1 and number 0 in version 2.
-fn unit(cgroup: &[u8]) -> Option<OsString> {
-    cgroup.split(|&byte| byte == b'\n').find_map(|line| {
+/// The innermost service or scope in the text of `/proc/PID/cgroup` (cgroups(7)).
+fn unit<'a>(cgroup: &'a [u8]) -> Option<OsString> {
+    let innermost = |path: &'a Path| path.iter().rev().find(|part| is_unit(part.as_bytes()));
+    groups(cgroup).find_map(innermost).map(OsString::from)
+}
+
+/// The control groups in the hierarchies that may be systemd's: `name=systemd` of version 1, and that
+/// of version 2. In the one that it does not keep there are no units.
+fn groups(cgroup: &[u8]) -> impl Iterator<Item = &Path> {
+    cgroup.split(|&byte| byte == b'\n').filter_map(|line| {
         let mut fields = line.splitn(3, |&byte| byte == b':');
         let (number, controllers) = (fields.next()?, fields.next()?);
-        if number != b"0" && controllers != b"name=systemd" {
-            return None;
-        }
-        let path = Path::new(std::ffi::OsStr::from_bytes(fields.next()?));
-        path.iter().rev().find(|part| is_unit(part.as_bytes())).map(OsString::from)
+        let path = Path::new(OsStr::from_bytes(fields.next()?));
+        (number == b"0" || controllers == b"name=systemd").then_some(path)
     })
 }
 

@@ -7,8 +7,10 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Where control groups are mounted: systemd's own hierarchy of version 1, and version 2.
-const MOUNTED: [&str; 2] = ["sys/fs/cgroup/systemd", "sys/fs/cgroup"];
+/// Where control groups are mounted, and what `/proc/PID/cgroup` calls them: systemd's own hierarchy of
+/// version 1, and version 2.
+const MOUNTED: [(&str, &[u8]); 2] =
+    [("sys/fs/cgroup/systemd", b"name=systemd"), ("sys/fs/cgroup", b"")];
 
 /// Slices with this name belong to kubelet: there are thousands of groups in them, and no unit of ours.
 const PODS: &str = "kubepods";
@@ -42,12 +44,13 @@ pub fn processes(root: &Path, units: &[&str]) -> io::Result<BTreeMap<String, Vec
 /// The group that holds all of systemd's.
 fn top(root: &Path) -> io::Result<PathBuf> {
     let own = fs::read(root.join("proc/1/cgroup"))?;
-    for mounted in MOUNTED.map(|mounted| root.join(mounted)) {
+    for (mounted, hierarchy) in MOUNTED {
+        let mounted = root.join(mounted);
         if !mounted.join("cgroup.procs").exists() {
             continue;
         }
         // In a container the mount may show groups above systemd's.
-        let Some(group) = group_of_init(&own) else { return Ok(mounted) };
+        let Some(group) = group_of_init(&own, hierarchy) else { return Ok(mounted) };
         let group = mounted.join(group.strip_prefix("/").unwrap_or(&group));
         return Ok(if group.is_dir() { group } else { mounted });
     }
@@ -55,11 +58,11 @@ fn top(root: &Path) -> io::Result<PathBuf> {
 }
 
 /// The group that systemd itself was started in, from `/proc/1/cgroup`: it moves to init.scope.
-fn group_of_init(text: &[u8]) -> Option<PathBuf> {
+fn group_of_init(text: &[u8], hierarchy: &[u8]) -> Option<PathBuf> {
     let line = text.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.splitn(3, |&byte| byte == b':');
-        let (number, controllers) = (fields.next()?, fields.next()?);
-        (controllers == b"name=systemd" || number == b"0").then(|| fields.next())?
+        let (_, controllers) = (fields.next()?, fields.next()?);
+        (controllers == hierarchy).then(|| fields.next())?
     })?;
     let group = Path::new(OsStr::from_bytes(line));
     Some(match group.file_name() {

@@ -1,19 +1,44 @@
-//! Services of systemd: what their files say, and the drop-in that starts them in the namespace.
+//! Services of systemd: what their files say, where they run, and the drop-in that starts them in the
+//! pinned namespace.
 //!
-//! Read: [`unit_path`] lists the directories once, [`unit`] finds a unit's files in them, [`text`]
-//! and [`words`] read these as systemd does, [`service`] says what holds in the end. Decide:
-//! [`directives`] and [`command`] whether and how a service can be wrapped.
-//! [`enabled`] and [`preset`] tell whether kubens.service is switched on.
+//! Read: [`survey`] all of it. [`unit_path`] lists the directories once, [`unit`] finds a unit's files
+//! in them with [`drop_ins`], [`text`] and [`words`] read these as systemd does, [`service`] says what
+//! holds in the end; [`enabled`] and [`preset`] tell whether kubens.service is switched on,
+//! [`cgroup`] and [`running`] on which side a service runs.
+//!
+//! Decide: [`in_force`] which configuration holds, [`directives`] and [`command`] whether and how a
+//! service can be wrapped, [`group`] whether its group is, [`plan`] all of it; [`drop_in`] is what comes
+//! of it.
+//!
+//! Act: [`generator`] writes it, [`own_unit`] pins as kubens.service, [`adoption`] finds the
+//! namespace of a service.
 
+pub mod adoption;
 pub mod cgroup;
 pub mod command;
 pub mod directives;
+pub mod drop_in;
+pub mod drop_ins;
 pub mod enabled;
+pub mod filters;
+pub mod fnmatch;
+pub mod generator;
 pub mod group;
+pub mod in_force;
+pub mod kernel_command_line;
+pub mod log;
+pub mod own_unit;
+pub mod plan;
 pub mod preset;
+pub mod remarks;
+pub mod rooted;
 pub mod running;
 pub mod service;
+pub mod survey;
 pub mod text;
+#[cfg(test)]
+mod tree;
 pub mod unit;
+pub mod unit_name;
 pub mod unit_path;
 pub mod words;

@@ -126,11 +126,11 @@ pub fn look_at(pids: &[i32], known: &Known) -> io::Result<Vec<Seen>> {
 /// `ExecStartPre=` runs outside, and so does the shim before it joins. Another namespace was pinned
 /// once, unless it is a child's: a runtime makes those for its containers.
 #[must_use]
-pub fn side(seen: &[Seen], programs: &Programs, shims: &[PathBuf]) -> Option<Side> {
+pub fn side(seen: &[Seen], programs: &Programs) -> Option<Side> {
     let first = |is: &dyn Fn(&Seen) -> bool| seen.iter().find(|one| is(one)).map(|one| one.pid);
     let joined = |one: &Seen| match one.place {
         Where::Pinned => true,
-        Where::Host => one.programs.iter().any(|program| shims.contains(program)),
+        Where::Host => one.programs.iter().any(is_shim),
         Where::Other | Where::Container => false,
     };
     let outside = |one: &Seen| match one.place {
@@ -146,6 +146,12 @@ pub fn side(seen: &[Seen], programs: &Programs, shims: &[PathBuf]) -> Option<Sid
         return Some(Side::Outside);
     }
     first(&lost).map(Side::Elsewhere)
+}
+
+/// Whether it is one of ours, wherever that is installed.
+fn is_shim(program: &PathBuf) -> bool {
+    let name = program.file_name();
+    name.is_some_and(|name| name == "kubens-exec" || name == "kubensenter")
 }
 
 /// Whether it is on its way to something else: systemd's own, before it execs, or a control process.
@@ -180,8 +186,6 @@ fn parent(pid: i32) -> Option<i32> {
 mod tests {
     use super::*;
 
-    const SHIM: &str = "/usr/bin/kubens-exec";
-
     fn seen(place: Where, program: &str) -> Seen {
         Seen { pid: 7, place, programs: vec![program.into()], is_child: false }
     }
@@ -192,7 +196,7 @@ mod tests {
             control: vec!["/sbin/modprobe".into(), "/bin/sh".into()],
             is_sandboxed,
         };
-        side(seen, &programs, &[SHIM.into()])
+        side(seen, &programs)
     }
 
     #[test]
@@ -231,7 +235,10 @@ mod tests {
 
     #[test]
     fn the_shim_is_about_to_join() {
-        assert_eq!(side_of(&[seen(Where::Host, SHIM)], false), Some(Side::Inside(7)));
+        assert_eq!(
+            side_of(&[seen(Where::Host, "/usr/bin/kubens-exec")], false),
+            Some(Side::Inside(7))
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::kernel::pidfd;
 use crate::mounts::MountTable;
+use crate::namespace::members;
 use crate::namespace::open::{Look, MountNamespace, Place, look};
 use crate::namespace::pin::caller::Caller;
 use crate::namespace::pin::converge::{faults, finish, inside, locked, now};
@@ -13,19 +14,28 @@ use crate::namespace::pin::{Origin, Outcome, Target, files, make, verify};
 use nix::errno::Errno;
 use std::path::Path;
 
-/// Pins the mount namespace of the process `pid`.
+/// A process whose namespace is to be pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its id.
+    pub pid: i32,
+    /// The unit that it must be of, whatever its id has come to mean meanwhile.
+    pub unit: Option<String>,
+}
+
+/// Pins the mount namespace of the process `source`.
 ///
 /// # Errors
 /// [`Error`], with everything as it was before. A step that could not be undone is a sentence in the
 /// second part.
 pub fn adopt(
     target: &Target,
-    pid: i32,
+    source: &Source,
     accepted: Option<&Accepted>,
 ) -> Result<Outcome, (Error, Vec<String>)> {
     let first = || {
         let caller = Caller::check(target)?;
-        let namespace = namespace_of(pid, &caller)?;
+        let namespace = namespace_of(source, &caller)?;
         Ok((caller, namespace))
     };
     let (caller, namespace) = first().map_err(|error| (error, Vec::new()))?;
@@ -37,7 +47,7 @@ pub fn adopt(
                 Origin::Adopted
             }
             AtPin::Pinned(pinned) if pinned.is(&namespace) == Ok(true) => Origin::Kept,
-            AtPin::Pinned(_) => return Err(Error::Process(pid, Trouble::Pinned)),
+            AtPin::Pinned(_) => return Err(Error::Process(source.pid, Trouble::Pinned)),
         };
         let inside = inside(&caller, location, &namespace)?;
         let mode = verify::mode_of(&survey.table, &inside);
@@ -57,7 +67,8 @@ pub fn adopt(
 }
 
 /// The namespace of the process, which is proven to live still while it was opened.
-fn namespace_of(pid: i32, caller: &Caller) -> Result<MountNamespace, Error> {
+fn namespace_of(source: &Source, caller: &Caller) -> Result<MountNamespace, Error> {
+    let pid = source.pid;
     let wrong = |trouble| Err(Error::Process(pid, trouble));
     let process = match pidfd::open(pid) {
         Ok(process) => process,
@@ -66,7 +77,8 @@ fn namespace_of(pid: i32, caller: &Caller) -> Result<MountNamespace, Error> {
     };
     let seen = look(Path::new(&format!("/proc/{pid}/ns/mnt")));
     let root = Place::at(&format!("/proc/{pid}/root"));
-    if !pidfd::lives(&process) {
+    let is_of_unit = source.unit.as_ref().is_none_or(|unit| members::is_of_unit(pid, unit));
+    if !is_of_unit || !pidfd::lives(&process) {
         return wrong(Trouble::NoProcess);
     }
     let namespace = match seen {

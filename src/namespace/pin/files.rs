@@ -105,7 +105,7 @@ pub(super) fn write_identity(
     let before = read(path)?;
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let made = if before.is_none() { OFlag::O_CREAT | OFlag::O_EXCL } else { OFlag::O_TRUNC };
-    let file = open(path, flags | made, Mode::from_bits_truncate(0o444))
+    let file = open(path, flags | made, Mode::from_bits_truncate(0o644))
         .map_err(|errno| Error::Act(format!("write {}", quoted(path)), errno))?;
     undo.push(match before {
         Some(text) => Step::Restore(path.to_owned(), text),
@@ -117,7 +117,7 @@ pub(super) fn write_identity(
     }
     let mut file = File::from(file);
     file.write_all(identity.to_string().as_bytes())
-        .and_then(|()| Ok(fchmod(&file, Mode::from_bits_truncate(0o444))?))
+        .and_then(|()| Ok(fchmod(&file, Mode::from_bits_truncate(0o644))?))
         .map_err(|error| Error::Act(format!("write {}", quoted(path)), errno(&error)))
 }
 

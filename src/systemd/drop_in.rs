@@ -1,0 +1,135 @@
+//! The drop-in that starts a service in the pinned namespace. Pure.
+
+use crate::configuration::Exec;
+use crate::message::plain;
+use crate::systemd::command::{Wrapping, parse, wrap};
+use crate::systemd::service::{COMMANDS, ExecLine, Service};
+use crate::systemd::words;
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The setting that is wrapped in any case.
+const START: &str = "ExecStart";
+
+/// A file to write below a generator's output directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropIn {
+    /// The unit's real name.
+    pub unit: String,
+    /// The file's name in `UNIT.d`.
+    pub name: String,
+    /// Its contents.
+    pub text: String,
+}
+
+/// Where the programs are, and by which pin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programs {
+    /// The directory of `kubens-exec` and `kubensenter`.
+    pub bin: PathBuf,
+    /// The pin.
+    pub pin: PathBuf,
+}
+
+impl Programs {
+    /// What is put in front of the commands of `unit`.
+    ///
+    /// kubelet goes through kubensenter: SELinux policies know that program as kubelet's, and would
+    /// leave kubelet unconfined behind another one (container-selinux).
+    fn wrapping(&self, unit: &str) -> Wrapping {
+        let is_kubelet = unit == "kubelet.service";
+        let shim = self.bin.join(if is_kubelet { "kubensenter" } else { "kubens-exec" });
+        let pin = words::word(&words::without_specifiers(self.pin.as_os_str().as_bytes()));
+        let mut options: Vec<String> = vec!["--namespace".into(), pin, "--require".into()];
+        if is_kubelet {
+            options.insert(0, "-q".into());
+        }
+        Wrapping { shim: shim.to_string_lossy().into_owned(), options, pin: self.pin.clone() }
+    }
+}
+
+/// The drop-in for `unit`, to be named `name`.
+///
+/// `resolve` finds the program that systemd would take for a name without a path.
+///
+/// # Errors
+/// Why a command line cannot be wrapped, a sentence for each.
+pub fn make(
+    unit: &str,
+    name: &str,
+    service: &Service,
+    exec: Exec,
+    programs: &Programs,
+    resolve: &dyn Fn(&str) -> Option<PathBuf>,
+) -> Result<DropIn, Vec<String>> {
+    let wrapping = programs.wrapping(unit);
+    let mut reasons = Vec::new();
+    let mut lines = String::new();
+    for key in keys(exec) {
+        let given = service.exec(key);
+        if given.is_empty() {
+            continue;
+        }
+        // Writing to a String does not fail.
+        let _ = writeln!(lines, "{key}=");
+        for line in given {
+            match wrap(&line.value, &wrapping, resolve) {
+                Ok(values) => values.iter().for_each(|value| {
+                    let _ = writeln!(lines, "{key}={value}");
+                }),
+                Err(leave) => reasons.push(format!("{key}= in {}: {leave}", place(&line))),
+            }
+        }
+    }
+    if service.exec(START).is_empty() {
+        reasons.push("it has no ExecStart= to wrap".to_owned());
+    }
+    if !reasons.is_empty() {
+        return Err(reasons);
+    }
+    let text = format!("{}{}{lines}", head(unit, service, &programs.pin), identifier(service));
+    Ok(DropIn { unit: unit.to_owned(), name: name.to_owned(), text })
+}
+
+fn keys(exec: Exec) -> impl Iterator<Item = &'static str> {
+    COMMANDS.into_iter().filter(move |key| exec == Exec::All || *key == START)
+}
+
+/// Up to the commands. Wants= and not Requires=: that would stop and restart the service together
+/// with kubens.service, and leave it dead when pinning failed once.
+fn head(unit: &str, service: &Service, pin: &Path) -> String {
+    let mut from: Vec<String> = service.exec(START).iter().map(place).collect();
+    from.dedup();
+    format!(
+        "# Made by kubens-generator: {} starts in the mount namespace that is pinned at {}.\n\
+         # Its commands are those of {}.\n\
+         [Unit]\nWants=kubens.service\nAfter=kubens.service\n\n[Service]\n",
+        plain(unit),
+        plain(pin),
+        from.join(", "),
+    )
+}
+
+fn place(line: &ExecLine) -> String {
+    format!("{}:{}", plain(&line.file), line.line)
+}
+
+/// The name that the journal has for the service: that of its program, as it was, and not the shim's.
+fn identifier(service: &Service) -> String {
+    let is_set = service.last("Service", "SyslogIdentifier").is_some_and(|value| !value.is_empty());
+    let starts = service.exec(START);
+    let first = starts.first().map(|line| parse(&line.value));
+    let program = first.as_ref().and_then(|line| line.commands.first());
+    let name = program
+        .and_then(|command| std::str::from_utf8(&command.program).ok())
+        .and_then(|path| path.rsplit('/').next())
+        // It is written without quotes: nothing in it may mean anything.
+        .filter(|name| {
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%+-.:@_".contains(&byte))
+        });
+    match name {
+        Some(name) if !is_set && !name.is_empty() => format!("SyslogIdentifier={name}\n"),
+        _ => String::new(),
+    }
+}

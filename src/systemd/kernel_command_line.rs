@@ -1,0 +1,117 @@
+//! The kernel command line (`kernel-command-line(7)`), read as systemd reads it.
+
+/// The words of `text` that are meant for the running system: those for the initrd, which start with
+/// `rd.`, are left out. Quotes may stand anywhere in a word, a backslash is nothing special, a quote
+/// that is not closed reaches to the end.
+#[must_use]
+pub fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for character in text.chars() {
+        if quote == Some(character) {
+            quote = None;
+        } else if quote.is_some() {
+            word.get_or_insert_default().push(character);
+        } else if matches!(character, '\'' | '"') {
+            quote = Some(character);
+            word.get_or_insert_default();
+        } else if matches!(character, ' ' | '\t' | '\n' | '\r') {
+            words.extend(word.take());
+        } else {
+            word.get_or_insert_default().push(character);
+        }
+    }
+    words.extend(word);
+    words.retain(|word| !word.starts_with("rd."));
+    words
+}
+
+/// What the last `key` among `words` says: a switch without a value is on, one that is neither on
+/// nor off is passed over.
+#[must_use]
+pub fn switch(words: &[String], key: &str) -> Option<bool> {
+    words
+        .iter()
+        .filter_map(|word| match word.strip_prefix(key)?.strip_prefix('=') {
+            Some(value) => boolean(value),
+            None => (word == key).then_some(true),
+        })
+        .next_back()
+}
+
+/// Whether systemd's `systemd.mask=` among `words` masks the unit `name`.
+#[must_use]
+pub fn masks(words: &[String], name: &str) -> bool {
+    let is_it = |value: &str| value == name || name.strip_suffix(".service") == Some(value);
+    words.iter().filter_map(|word| word.strip_prefix("systemd.mask=")).any(is_it)
+}
+
+/// A boolean of systemd.
+#[must_use]
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn words_are_split_and_unquoted() {
+        for (text, expected) in [
+            ("a b=c\td\n", &["a", "b=c", "d"][..]),
+            ("a=\"b c\" 'd e'f", &["a=b c", "d ef"]),
+            ("a\\ b", &["a\\", "b"]),
+            ("'a b", &["a b"]),
+            ("rd.kubens=0 '' x", &["", "x"]),
+            ("", &[]),
+        ] {
+            assert_eq!(words(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_switch_that_can_be_read_counts() {
+        for (text, expected) in [
+            ("kubens=0", Some(false)),
+            ("\"kubens=0\"", Some(false)),
+            ("kubens=no", Some(false)),
+            ("kubens=OFF", Some(false)),
+            ("kubens=0 kubens=1", Some(true)),
+            ("kubens=0 kubens=maybe", Some(false)),
+            ("kubens", Some(true)),
+            ("kubens=", None),
+            ("kubenses=0 rd.kubens=0 xkubens=0 kubens.x=0", None),
+        ] {
+            assert_eq!(switch(&words(text), "kubens"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mask_names_the_unit_with_or_without_its_type() {
+        for (text, expected) in [
+            ("systemd.mask=kubens.service", true),
+            ("systemd.mask=kubens", true),
+            ("systemd.mask=a.service 'systemd.mask=kubens.service'", true),
+            ("rd.systemd.mask=kubens.service", false),
+            ("systemd.mask=kubens.target", false),
+            ("systemd.mask", false),
+        ] {
+            assert_eq!(masks(&words(text), "kubens.service"), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_split_without_a_panic(text: String) {
+            let words = words(&text);
+            let _ = switch(&words, "kubens");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Read: the services that kubens is asked to wrap, whether it is switched on, and where they run.
+
+use crate::configuration::{self, Configuration};
+use crate::message::chain;
+use crate::namespace::DEFAULT_PIN;
+use crate::namespace::pin::State;
+use crate::systemd::cgroup;
+use crate::systemd::command::parse;
+use crate::systemd::directives::{Why, obstacles};
+use crate::systemd::enabled::{Enabled, enabled};
+use crate::systemd::in_force::units;
+use crate::systemd::running::{Known, Programs, Side, look_at, side};
+use crate::systemd::service::{COMMANDS, Service};
+use crate::systemd::unit::{Found, find, read};
+use crate::systemd::unit_path::UnitPath;
+use std::error::Error as StdError;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// What could not be read.
+#[derive(Debug)]
+pub enum Error {
+    /// Which processes the services have.
+    Groups(io::Error),
+    /// In which namespaces these are.
+    Processes(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Groups(_) => "cannot read systemd's control groups",
+            Self::Processes(_) => "cannot tell in which mount namespace the services run",
+        })
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Groups(error) | Self::Processes(error) => Some(error),
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Survey {
+    /// Whether kubens.service is switched on.
+    pub enabled: Enabled,
+    /// What kubens.toml says; the defaults where there is none.
+    pub given: Result<Configuration, configuration::Error>,
+    /// What was written down when the namespace was pinned.
+    pub state: Option<State>,
+    /// Each service of the configuration, and of the one that kubens.service was started with, once,
+    /// under its real name.
+    pub candidates: Vec<Candidate>,
+    /// Where systemd looks for programs without a path.
+    pub search: Search,
+}
+
+/// A service that kubens is, or was, asked to wrap.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The unit's real name; the one that was asked for where there is no such unit.
+    pub name: String,
+    /// All of its names.
+    pub names: Vec<String>,
+    /// Its files.
+    pub found: Found,
+    /// What they say; why they cannot be read.
+    pub service: Result<Service, String>,
+    /// On which side it runs, if it does.
+    pub side: Option<Side>,
+}
+
+/// Where a program without a path is looked for.
+#[derive(Debug, Clone)]
+pub struct Search {
+    root: PathBuf,
+}
+
+/// systemd's own list (`systemd.exec(5)`, `ExecSearchPath=`).
+const SEARCH: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+impl Search {
+    /// The path of the program `name` for `service`.
+    #[must_use]
+    pub fn find(&self, service: &Service, name: &str) -> Option<PathBuf> {
+        let own = service.list("Service", "ExecSearchPath");
+        let own: Vec<&str> = own.iter().flat_map(|value| value.split(':')).collect();
+        // What specifiers stand for is not known here.
+        if own.iter().any(|directory| directory.contains('%')) {
+            return None;
+        }
+        let directories = if own.is_empty() { &SEARCH[..] } else { &own };
+        directories
+            .iter()
+            .map(|directory| Path::new(directory).join(name))
+            .find(|path| is_program(&inside(&self.root, path)))
+    }
+}
+
+/// Whether it is a file that root can run.
+#[must_use]
+pub fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// `path` below `root`.
+fn inside(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// What was written down for the pin, as far as it can be read.
+#[must_use]
+pub fn state(root: &Path) -> Option<State> {
+    let path = inside(root, &Path::new(DEFAULT_PIN).with_file_name("state.json"));
+    State::read(&path).ok().flatten()
+}
+
+impl Survey {
+    /// Looks at everything, and at the unit `also`. With another root than `/`, at its files alone:
+    /// nothing runs there.
+    ///
+    /// # Errors
+    /// [`Error`] if it cannot be told where services run that do.
+    pub fn read(root: &Path, is_first_boot: bool, also: Option<&str>) -> Result<Self, Error> {
+        let path = UnitPath::read(root);
+        let command_line = fs::read(inside(root, Path::new("/proc/cmdline"))).unwrap_or_default();
+        let command_line = String::from_utf8_lossy(&command_line);
+        let enabled = enabled(&path, &command_line, is_first_boot);
+        let given = Configuration::read(&inside(root, Path::new(configuration::PATH)))
+            .map(Option::unwrap_or_default);
+        let state = state(root);
+        let accepted = state.as_ref().and_then(|state| state.configuration.as_ref());
+        let mut candidates = candidates(&path, given.as_ref().ok(), accepted, also);
+        if root == Path::new("/") {
+            locate(&mut candidates, state.as_ref())?;
+        }
+        let search = Search { root: root.to_owned() };
+        Ok(Self { enabled, given, state, candidates, search })
+    }
+
+    /// The candidate with this name, or an alias of it.
+    #[must_use]
+    pub fn candidate(&self, unit: &str) -> Option<&Candidate> {
+        self.candidates.iter().find(|one| one.names.iter().any(|name| name == unit))
+    }
+}
+
+/// Every service that either configuration names, once. Where the one is broken and there is no other,
+/// those of the defaults: they may run.
+fn candidates(
+    path: &UnitPath,
+    given: Option<&Configuration>,
+    accepted: Option<&Configuration>,
+    also: Option<&str>,
+) -> Vec<Candidate> {
+    let defaults = Configuration::default();
+    let mut configurations: Vec<&Configuration> = given.into_iter().chain(accepted).collect();
+    if configurations.is_empty() {
+        configurations.push(&defaults);
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for unit in configurations.into_iter().flat_map(units).chain(also) {
+        if candidates.iter().any(|one| one.names.iter().any(|name| *name == unit)) {
+            continue;
+        }
+        let candidate = candidate(path, unit);
+        // Two names of one unit.
+        if !candidates.iter().any(|one| one.name == candidate.name) {
+            candidates.push(candidate);
+        }
+    }
+    candidates
+}
+
+fn candidate(path: &UnitPath, unit: &str) -> Candidate {
+    let found = find(path, unit);
+    let (name, names, service) = match &found {
+        Found::Unit(files) => {
+            let service = read(path, files).map(|files| Service::read(&files));
+            (files.name.clone(), files.names.clone(), service.map_err(|error| chain(&error)))
+        }
+        _ => (unit.to_owned(), vec![unit.to_owned()], Ok(Service::default())),
+    };
+    Candidate { name, names, found, service, side: None }
+}
+
+/// Tells of each candidate where it runs.
+fn locate(candidates: &mut [Candidate], state: Option<&State>) -> Result<(), Error> {
+    let names: Vec<&str> = candidates.iter().map(|one| one.name.as_str()).collect();
+    let processes = match cgroup::processes(Path::new("/"), &names) {
+        Ok(processes) => processes,
+        // No systemd, no services.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::Groups(error)),
+    };
+    if processes.is_empty() {
+        return Ok(());
+    }
+    let known = Known::read(state.and_then(State::identity));
+    let known = known.map_err(|errno| Error::Processes(errno.into()))?;
+    for candidate in candidates {
+        let Some(pids) = processes.get(&candidate.name) else { continue };
+        let seen = look_at(pids, &known).map_err(Error::Processes)?;
+        candidate.side = side(&seen, &programs(candidate));
+    }
+    Ok(())
+}
+
+/// What the service starts.
+fn programs(candidate: &Candidate) -> Programs {
+    let Ok(service) = &candidate.service else { return Programs::default() };
+    let of = |key: &str| -> Vec<PathBuf> {
+        let lines = service.exec(key);
+        let commands = lines.iter().flat_map(|line| parse(&line.value).commands);
+        commands.map(|command| PathBuf::from(OsString::from_vec(command.program))).collect()
+    };
+    let (main, control): (Vec<_>, Vec<_>) =
+        COMMANDS.into_iter().partition(|key| *key == "ExecStart");
+    Programs {
+        main: main.into_iter().flat_map(of).collect(),
+        control: control.into_iter().flat_map(of).collect(),
+        is_sandboxed: obstacles(service, "").iter().any(|one| one.why != Why::JoinImpossible),
+    }
+}
