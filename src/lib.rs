@@ -8,7 +8,7 @@
 //! - [`message`]: what the programs say on standard error, escaped, one write for each line.
 //! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
 //! - [`mounts`]: a mount table: parsed, with its peer groups.
-//! - [`configuration`]: `/etc/kubens/kubens.toml`.
+//! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
 //! - [`cli`]: the verbs of `kubens`.

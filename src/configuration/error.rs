@@ -62,8 +62,8 @@ pub enum Wrong {
     },
     /// There is no such value.
     Value {
-        /// What it is a value of.
-        what: &'static str,
+        /// The key.
+        key: &'static str,
         /// The value.
         value: String,
         /// What was meant.
@@ -113,11 +113,12 @@ impl Place {
     /// The place of the byte `offset` of `text`, which is UTF-8 up to there.
     fn of(text: &[u8], offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
-        let last = before.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-        let is_first = |byte: &&u8| **byte & 0xc0 != 0x80;
+        let mut lines = before.rsplit(|&byte| byte == b'\n');
+        let last = lines.next().unwrap_or_default();
+        let is_first_of_character = |byte: &&u8| **byte & 0xc0 != 0x80;
         Self {
-            line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
-            column: last.iter().filter(is_first).count() + 1,
+            line: lines.count() + 1,
+            column: last.iter().filter(is_first_of_character).count() + 1,
         }
     }
 }
@@ -168,8 +169,11 @@ impl fmt::Display for Wrong {
             Self::Type { key, found, example } => {
                 write!(out, "{} holds {found}; write it like this: {example}", quoted(key))
             }
-            Self::Value { what, value, hint } => {
-                write!(out, "unknown {what} {}{hint}", quoted(value))
+            Self::Value { key: "presets", value, hint } => {
+                write!(out, "unknown preset {}{hint}", quoted(value))
+            }
+            Self::Value { key, value, hint } => {
+                write!(out, "{} cannot be {}{hint}", quoted(key), quoted(value))
             }
             Self::Twice(value) => write!(out, "{} is given twice; remove one", quoted(value)),
             Self::UnitTwice(unit) => {

@@ -160,7 +160,7 @@ impl Configuration {
         let Some(bytes) = file::read(path)? else {
             return Ok(None);
         };
-        let text = str::from_utf8(&bytes)
+        let text = std::str::from_utf8(&bytes)
             .map_err(|error| Error::text(path, &bytes, error.valid_up_to(), Wrong::NotUtf8))?;
         Self::parse(text, path).map(Some)
     }

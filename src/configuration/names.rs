@@ -6,7 +6,7 @@ use std::path::Path;
 /// The longest name of a unit, in bytes (`systemd.unit(5)`).
 const LONGEST_UNIT: usize = 255;
 
-/// The longest name of a file (path_resolution(7)), which a profile's becomes.
+/// The longest name of a profile, in bytes: with `.json` it is that of a file (`limits.h(0p)`).
 const LONGEST_NAME: usize = 250;
 
 /// Makes the namespace that all the others are started in.

@@ -4,8 +4,8 @@ use crate::configuration::error::{Hint, Wrong};
 use crate::configuration::names::{check_profile, check_unit};
 use crate::configuration::near::near;
 use crate::configuration::{Configuration, Exec, Preset, ServiceEntry, Wrap};
-use crate::namespace::pin::{check_form, check_form_of_exposed};
-use std::path::PathBuf;
+use crate::namespace::pin::{Error, Trouble, check_form, check_form_of_exposed};
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -31,6 +31,9 @@ const SERVICE: [(&str, &str); 4] = [
     ("exec", "exec = \"start\""),
 ];
 
+/// What lies beside a pin, and cannot be one.
+const BESIDE: [&str; 3] = ["env", "state.json", "lock"];
+
 /// The configuration that the text gives, or the first thing that is wrong with it.
 pub(super) fn configuration(text: &str) -> Result<Configuration, At> {
     let table = DeTable::parse(text).map_err(|error| {
@@ -38,16 +41,35 @@ pub(super) fn configuration(text: &str) -> Result<Configuration, At> {
         (offset, Wrong::Syntax(error.message().to_owned()))
     })?;
     let mut configuration = Configuration::default();
+    let mut exposed = None;
     for (key, value) in in_order(table.get_ref()) {
         match key.get_ref().as_ref() {
             "pin" => configuration.pin = pin(value)?,
-            "expose" => configuration.expose = list("expose", value, exposed)?,
+            "expose" => {
+                configuration.expose = list("expose", value, path_to_expose)?;
+                exposed = Some(value);
+            }
             "presets" => configuration.presets = list("presets", value, preset)?,
             "service" => configuration.services = services(value)?,
             _ => return Err(unknown_key(key, &TOP, &SERVICE, Hint::InService)),
         }
     }
+    if let Some(exposed) = exposed {
+        check_apart(exposed, &configuration.pin)?;
+    }
     Ok(configuration)
+}
+
+/// Checks that none of the exposed directories holds the pin's, nor lies in it.
+fn check_apart(exposed: &Value<'_>, pin: &Path) -> Result<(), At> {
+    let directory = pin.parent().unwrap_or(pin);
+    for value in array("expose", exposed)? {
+        let path = Path::new(string("expose", value)?);
+        if path.starts_with(directory) || directory.starts_with(path) {
+            return Err(wrong_path(value, Error::Path(path.to_owned(), Trouble::HoldsPin)));
+        }
+    }
+    Ok(())
 }
 
 fn services(value: &Value<'_>) -> Result<Vec<ServiceEntry>, At> {
@@ -75,8 +97,8 @@ fn service(whole: &Value<'_>, table: &DeTable<'_>) -> Result<(usize, ServiceEntr
         match key.get_ref().as_ref() {
             "unit" => unit = Some((value.span().start, checked("unit", value, check_unit)?)),
             "profile" => profile = Some(checked("profile", value, check_profile)?),
-            "wrap" => wrap = choice("wrap", "value of 'wrap'", value, &Wrap::ALL)?,
-            "exec" => exec = choice("exec", "value of 'exec'", value, &Exec::ALL)?,
+            "wrap" => wrap = choice("wrap", value, &Wrap::ALL)?,
+            "exec" => exec = choice("exec", value, &Exec::ALL)?,
             _ => return Err(unknown_key(key, &SERVICE, &TOP, Hint::Above)),
         }
     }
@@ -86,18 +108,25 @@ fn service(whole: &Value<'_>, table: &DeTable<'_>) -> Result<(usize, ServiceEntr
 
 fn pin(value: &Value<'_>) -> Result<PathBuf, At> {
     let path = PathBuf::from(string("pin", value)?);
-    check_form(&path).map_err(|error| (value.span().start, Wrong::Path(error)))?;
+    let name = check_form(&path).map_err(|error| wrong_path(value, error))?;
+    if BESIDE.iter().any(|other| name == *other) {
+        return Err(wrong_path(value, Error::Path(path, Trouble::Reserved)));
+    }
     Ok(path)
 }
 
-fn exposed(value: &Value<'_>) -> Result<PathBuf, At> {
+fn path_to_expose(value: &Value<'_>) -> Result<PathBuf, At> {
     let path = PathBuf::from(string("expose", value)?);
-    check_form_of_exposed(&path).map_err(|error| (value.span().start, Wrong::Path(error)))?;
+    check_form_of_exposed(&path).map_err(|error| wrong_path(value, error))?;
     Ok(path)
+}
+
+fn wrong_path(value: &Value<'_>, error: Error) -> At {
+    (value.span().start, Wrong::Path(error))
 }
 
 fn preset(value: &Value<'_>) -> Result<Preset, At> {
-    choice("presets", "preset", value, &Preset::ALL)
+    choice("presets", value, &Preset::ALL)
 }
 
 /// The entries of a table in the order of the text, so that the first error is the one that is told.
@@ -128,14 +157,13 @@ fn checked(
 /// What the name in `value` stands for.
 fn choice<T: Copy>(
     key: &'static str,
-    what: &'static str,
     value: &Value<'_>,
     all: &[(&'static str, T)],
 ) -> Result<T, At> {
     let name = string(key, value)?;
     all.iter().find(|(one, _)| *one == name).map(|(_, value)| *value).ok_or_else(|| {
         let hint = hint(name, all);
-        (value.span().start, Wrong::Value { what, value: name.to_owned(), hint })
+        (value.span().start, Wrong::Value { key, value: name.to_owned(), hint })
     })
 }
 
@@ -177,16 +205,16 @@ fn wrong_type(key: &'static str, value: &Value<'_>) -> At {
     (value.span().start, Wrong::Type { key, found, example })
 }
 
-/// A key that is none of `here`. If it is one of `there`, that is what to say.
+/// A key that is none of `here`. If it is one of `there`, `elsewhere` is what to say.
 fn unknown_key(
     key: &Spanned<DeString<'_>>,
     here: &[(&'static str, &'static str)],
     there: &[(&'static str, &'static str)],
-    if_there: Hint,
+    elsewhere: Hint,
 ) -> At {
     let name = key.get_ref().as_ref();
-    let is_there = there.iter().any(|(one, _)| *one == name);
-    let hint = if is_there { if_there } else { hint(name, here) };
+    let is_known_there = there.iter().any(|(one, _)| *one == name);
+    let hint = if is_known_there { elsewhere } else { hint(name, here) };
     (key.span().start, Wrong::Key(name.to_owned(), hint))
 }
 

@@ -150,10 +150,15 @@ fn expose_all(
     Ok(all)
 }
 
-/// Checks the form of a path to expose: as that of a pin, and not everything.
+/// Checks the form of a path to expose: as that of a pin, not everything, nor what is kept for
+/// network namespaces.
 pub(crate) fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
+    let wrong = |trouble| Err(Error::Path(path.to_owned(), trouble));
     if path == Path::new("/") {
-        return Err(Error::Path(path.to_owned(), Trouble::Everything));
+        return wrong(Trouble::Everything);
+    }
+    if path == Path::new(own_mount::NETNS) {
+        return wrong(Trouble::Netns);
     }
     check_form(path).map(drop)
 }
