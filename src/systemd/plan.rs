@@ -13,7 +13,7 @@ use crate::systemd::group::{Fate, Group, Situation, decide};
 use crate::systemd::in_force::{Basis, InForce, entry, group, in_force};
 use crate::systemd::remarks::{outside, told};
 use crate::systemd::running::Side;
-use crate::systemd::service::COMMANDS;
+use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::Found;
 use std::path::Path;
@@ -272,6 +272,7 @@ impl Node<'_> {
             if wrap == Wrap::Never {
                 reasons.push("kubens.toml has wrap = \"never\" for it".to_owned());
             }
+            reasons.extend(too_early(service));
             let forced = wrap == Wrap::Force;
             let in_the_way = in_the_way(candidate).into_iter();
             let standing = in_the_way.filter(|one| !(forced && one.why.may_be_forced()));
@@ -306,6 +307,29 @@ fn exists(candidate: &Candidate) -> bool {
         Found::Absent | Found::Masked(_) => candidate.side.is_some(),
         _ => true,
     }
+}
+
+/// What kubens.service starts after, itself or by what it needs. A service that comes before one of
+/// these cannot come after kubens.service: systemd would break the circle by leaving out one of them.
+const EARLY: [&str; 10] = [
+    "basic.target",
+    "kubens.service",
+    "local-fs-pre.target",
+    "local-fs.target",
+    "network-pre.target",
+    "network.target",
+    "paths.target",
+    "remote-fs-pre.target",
+    "sockets.target",
+    "sysinit.target",
+];
+
+/// Whether the service starts before what kubens.service starts after.
+fn too_early(service: &Service) -> Option<String> {
+    let before = service.list("Unit", "Before");
+    let mut names = before.iter().flat_map(|value| value.split_whitespace());
+    let early = names.find(|name| EARLY.contains(name))?;
+    Some(format!("it starts before {early}, and kubens.service after that"))
 }
 
 /// The settings that stand in the way of any of its commands.

@@ -118,6 +118,18 @@ fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
+/// The kernel's command line, as systemd takes it: in a container from its own arguments
+/// (kernel-command-line(7)).
+fn command_line(root: &Path) -> String {
+    let is_container = inside(root, Path::new("/run/systemd/container")).exists();
+    let path = if is_container { "/proc/1/cmdline" } else { "/proc/cmdline" };
+    let mut text = fs::read(inside(root, Path::new(path))).unwrap_or_default();
+    for byte in text.iter_mut().filter(|byte| **byte == 0) {
+        *byte = b' ';
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// What was written down for the pin, as far as it can be read.
 #[must_use]
 pub fn state(root: &Path) -> Option<State> {
@@ -133,9 +145,7 @@ impl Survey {
     /// [`Error`] if it cannot be told where services run that do.
     pub fn read(root: &Path, is_first_boot: bool, also: Option<&str>) -> Result<Self, Error> {
         let path = UnitPath::read(root);
-        let command_line = fs::read(inside(root, Path::new("/proc/cmdline"))).unwrap_or_default();
-        let command_line = String::from_utf8_lossy(&command_line);
-        let enabled = enabled(&path, &command_line, is_first_boot);
+        let enabled = enabled(&path, &command_line(root), is_first_boot);
         let given = Configuration::read(&inside(root, Path::new(configuration::PATH)))
             .map(Option::unwrap_or_default);
         let state = state(root);

@@ -2,6 +2,8 @@
 //! an empty /run and a shared root, as systemd makes it. Nothing outlasts it.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod node;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
