@@ -121,3 +121,148 @@ fn has_install(text: &str) -> bool {
         inside && matches!(key, Some("WantedBy" | "RequiredBy" | "UpheldBy"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::tree::Tree;
+
+    const FILE: &str = "/usr/lib/systemd/system/kubens.service=[Service]\nExecStart=/bin/true\n\
+                        [Install]\nWantedBy=multi-user.target\n";
+    const LINK: &str =
+        "/etc/systemd/system/multi-user.target.wants/kubens.service>/usr/lib/systemd/system/x";
+    const OFF: Enabled = Enabled::No(Reason::Disabled);
+
+    fn with(files: &[&str]) -> Enabled {
+        enabled(&Tree::new(files).path(), "", false)
+    }
+
+    #[test]
+    fn a_link_in_any_directory_of_wishes_is_enough() {
+        for link in [
+            LINK,
+            "/etc/systemd/system/multi-user.target.requires/kubens.service>/none",
+            "/run/systemd/system/a.service.upholds/kubens.service>../kubens.service",
+            "/usr/lib/systemd/system/target.wants/kubens.service>../kubens.service",
+            "/etc/systemd/system.control/crio.service.wants/kubens.service>anything",
+        ] {
+            assert_eq!(with(&[FILE, link]), Enabled::Yes, "{link}");
+        }
+    }
+
+    #[test]
+    fn without_a_link_it_is_off() {
+        for file in [
+            "/etc/x",
+            // A regular file, another directory, another name, a generator's.
+            "/etc/systemd/system/multi-user.target.wants/kubens.service",
+            "/etc/systemd/system/multi-user.target.d/kubens.service>/none",
+            "/etc/systemd/system/wants/kubens.service>/none",
+            "/etc/systemd/system/multi-user.target.wants/kubens>/none",
+            "/run/systemd/generator/multi-user.target.wants/kubens.service>/none",
+            "/etc/systemd/system/multi-user.target.wants/kubens.service>/dev/null",
+        ] {
+            assert_eq!(with(&[FILE, file]), OFF, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_link_by_an_alias_counts() {
+        let wish = "/etc/systemd/system/a.target.wants/pin.service>/none";
+        assert_eq!(with(&[FILE, wish]), OFF);
+        let alias = "/etc/systemd/system/pin.service>/usr/lib/systemd/system/kubens.service";
+        assert_eq!(with(&[FILE, wish, alias]), Enabled::Yes);
+    }
+
+    #[test]
+    fn a_null_of_that_name_in_a_stronger_directory_overrides() {
+        let weak =
+            "/usr/lib/systemd/system/multi-user.target.wants/kubens.service>../kubens.service";
+        assert_eq!(with(&[FILE, weak]), Enabled::Yes);
+        for (file, expected) in [
+            ("/etc/systemd/system/multi-user.target.wants/kubens.service>/dev/null", OFF),
+            ("/etc/systemd/system/multi-user.target.wants/kubens.service", OFF),
+            ("/etc/systemd/system/basic.target.wants/kubens.service>/dev/null", Enabled::Yes),
+        ] {
+            assert_eq!(with(&[FILE, weak, file]), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn the_unit_must_be_there_and_not_masked() {
+        assert_eq!(with(&[LINK]), Enabled::No(Reason::Absent));
+        for mask in
+            ["/etc/systemd/system/kubens.service>/dev/null", "/etc/systemd/system/kubens.service="]
+        {
+            assert!(matches!(with(&[FILE, LINK, mask]), Enabled::No(Reason::Masked(_))), "{mask}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_command_line_turns_it_off() {
+        for (line, expected) in [
+            ("kubens=0", Enabled::No(Reason::SwitchedOff)),
+            ("quiet kubens=no", Enabled::No(Reason::SwitchedOff)),
+            ("'kubens=off'\n", Enabled::No(Reason::SwitchedOff)),
+            ("systemd.mask=kubens.service", Enabled::No(Reason::MaskedForThisBoot)),
+            ("systemd.mask=\"kubens\"", Enabled::No(Reason::MaskedForThisBoot)),
+            ("kubens=0 kubens=1", Enabled::Yes),
+            ("rd.kubens=0 rd.systemd.mask=kubens.service systemd.mask=a.service", Enabled::Yes),
+        ] {
+            let tree = Tree::new(&[FILE, LINK]);
+            assert_eq!(enabled(&tree.path(), line, false), expected, "{line}");
+            assert_eq!(enabled(&tree.path(), line, true), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_first_boot_goes_by_the_presets_too() {
+        let bare = "/usr/lib/systemd/system/kubens.service=[Service]\nExecStart=/bin/true\n";
+        let empty = "/usr/lib/systemd/system/kubens.service=[Install]\nWantedBy=\n";
+        let disable = "/usr/lib/systemd/system-preset/90.preset=disable *";
+        let enable = "/etc/systemd/system-preset/20.preset=enable kubens.service";
+        let ignore = "/etc/systemd/system-preset/20.preset=ignore kubens.service";
+        for (files, first, later) in [
+            (&[FILE][..], Enabled::Yes, OFF),
+            (&[FILE, disable], OFF, OFF),
+            (&[FILE, disable, enable], Enabled::Yes, OFF),
+            (&[FILE, disable, ignore], OFF, OFF),
+            (&[FILE, disable, LINK], Enabled::Yes, Enabled::Yes),
+            (&[bare], OFF, OFF),
+            (&[empty], OFF, OFF),
+            (
+                &[
+                    bare,
+                    "/etc/systemd/system/kubens.service.d/x.conf=[Install]\nWantedBy = a.target",
+                ],
+                Enabled::Yes,
+                OFF,
+            ),
+        ] {
+            let tree = Tree::new(files);
+            assert_eq!(enabled(&tree.path(), "", true), first, "{files:?}");
+            assert_eq!(enabled(&tree.path(), "", false), later, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn what_systemctl_does_is_followed() {
+        let tree = Tree::new(&[FILE]);
+        for (verb, expected) in [
+            ("is-enabled", OFF),
+            ("enable", Enabled::Yes),
+            ("disable", OFF),
+            ("preset", Enabled::Yes),
+            ("mask", Enabled::No(Reason::Masked(tree.outer("/etc/systemd/system/kubens.service")))),
+            ("unmask", Enabled::Yes),
+        ] {
+            if tree.systemctl(&[verb, UNIT]).is_none() {
+                return;
+            }
+            let own = enabled(&tree.path(), "", false);
+            assert_eq!(own, expected, "{verb}");
+            let (theirs, text) = tree.systemctl(&["is-enabled", UNIT]).unwrap();
+            assert_eq!(own == Enabled::Yes, theirs, "{verb}: {text}");
+        }
+    }
+}

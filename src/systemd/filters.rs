@@ -157,7 +157,10 @@ mod tests {
     use std::iter::Copied;
     use std::slice::Iter;
 
-    fn all<'a>(rule: impl Fn(Copied<Iter<'_, &'a str>>) -> bool, cases: &[(&[&'a str], bool)]) {
+    fn all<'a>(
+        rule: impl Fn(Copied<Iter<'a, &'a str>>) -> bool,
+        cases: &'a [(&'a [&'a str], bool)],
+    ) {
         for (values, expected) in cases {
             assert_eq!(rule(values.iter().copied()), *expected, "{values:?}");
         }

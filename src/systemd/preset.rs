@@ -25,7 +25,7 @@ pub enum Action {
     Enable,
     /// It is disabled.
     Disable,
-    /// It stays as it is.
+    /// It stays as it is (systemd 253 and later: before, such lines mean nothing).
     Ignore,
 }
 
@@ -101,4 +101,89 @@ fn rule(line: &str) -> Option<Rule> {
 
 fn blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::tree::Tree;
+    use proptest::prelude::*;
+
+    const UNIT: &str = "kubens.service";
+
+    fn action(tree: &Tree) -> Option<Action> {
+        Presets::read(&Rooted::new(tree.root())).map(|presets| presets.action(UNIT))
+    }
+
+    #[test]
+    fn the_first_line_that_fits_counts_and_none_enables() {
+        for (text, expected) in [
+            ("", Action::Enable),
+            ("disable *", Action::Disable),
+            ("enable kubens.service\ndisable *", Action::Enable),
+            ("disable *\nenable kubens.service", Action::Disable),
+            ("ignore kube*", Action::Ignore),
+            ("  disable\t kubens.service  ", Action::Disable),
+            ("disable kubens.service other.service", Action::Enable),
+            ("enable kubens.service x\ndisable *", Action::Disable),
+            ("# disable *\n;disable *\n\ndisable", Action::Enable),
+            ("disabled *\nDISABLE *", Action::Enable),
+            ("disable kubens", Action::Enable),
+        ] {
+            let tree = Tree::new(&[&format!("/etc/systemd/system-preset/1.preset={text}")]);
+            assert_eq!(action(&tree), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_sorted_by_name_and_the_strongest_of_a_name_counts() {
+        for pair in DIRECTORIES.windows(2) {
+            let tree = Tree::new(&[
+                &format!("{}/1.preset=disable *", pair[0]),
+                &format!("{}/1.preset=enable *", pair[1]),
+            ]);
+            assert_eq!(action(&tree), Some(Action::Disable), "{pair:?}");
+            tree.add(&format!("{}/0.preset=enable *", pair[1]));
+            assert_eq!(action(&tree), Some(Action::Enable), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn masked_and_hidden_files_are_left_out() {
+        let tree = Tree::new(&[
+            "/etc/systemd/system-preset/1.preset>/dev/null",
+            "/usr/lib/systemd/system-preset/1.preset=disable *",
+            "/usr/lib/systemd/system-preset/.2.preset=disable *",
+            "/usr/lib/systemd/system-preset/3.preset~=disable *",
+            "/usr/lib/systemd/system-preset/4.conf=disable *",
+            "/usr/lib/systemd/system-preset/5.preset>/none",
+        ]);
+        assert_eq!(action(&tree), Some(Action::Enable));
+        tree.add("/etc/systemd/system-preset/6.preset/");
+        assert_eq!(action(&tree), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn the_presets_do_what_systemctl_does(
+            lines in prop::collection::vec(
+                "(enable|disable|#) {1,2}(\\*|\\*\\*|kube\\*|\\?ubens.service|[!-~]{0,3}x|\
+                 \\[jk\\]ubens\\.\\*|\\[!k\\]\\*|\\[\\^j\\]\\*|\\[k|\\\\kubens.service|kubens.service|a\\*)( x)?",
+                0..5,
+            ),
+        ) {
+            let tree = Tree::new(&[
+                "/usr/lib/systemd/system/kubens.service=[Service]\nExecStart=/bin/true\n\
+                 [Install]\nWantedBy=multi-user.target\n",
+                &format!("/usr/lib/systemd/system-preset/1.preset={}", lines.join("\n")),
+            ]);
+            if tree.systemctl(&["preset", UNIT]).is_some() {
+                let link = tree.outer("/etc/systemd/system/multi-user.target.wants/kubens.service");
+                let enabled = link.symlink_metadata().is_ok();
+                prop_assert_eq!(action(&tree) == Some(Action::Enable), enabled);
+            }
+        }
+    }
 }

@@ -89,17 +89,21 @@ impl Rooted {
         Some(done)
     }
 
-    /// What is at the end of `path`, which is given as this process sees it.
+    /// What is at the end of `path`, which is given as this process sees it; the directories in it are
+    /// no links.
     #[must_use]
     pub fn target(&self, path: &Path) -> Target {
-        let Some(inner) = self.resolve(&self.inner(path)) else {
-            return Target::Missing;
+        let metadata = fs::symlink_metadata(path);
+        let metadata = match &metadata {
+            Ok(here) if here.is_symlink() => match self.resolve(&self.inner(path)) {
+                // A tree that is no running system has no devices.
+                Some(inner) if inner == Path::new("/dev/null") => return Target::Mask,
+                Some(inner) => fs::symlink_metadata(self.outer(&inner)),
+                None => return Target::Missing,
+            },
+            _ => metadata,
         };
-        // A tree that is no running system has no devices.
-        if inner == Path::new("/dev/null") {
-            return Target::Mask;
-        }
-        match fs::symlink_metadata(self.outer(&inner)) {
+        match metadata {
             Ok(metadata) if is_mask(&metadata) => Target::Mask,
             Ok(_) => Target::Something,
             Err(_) => Target::Missing,

@@ -411,12 +411,12 @@ mod tests {
             text in r"(\[S\]|A=|#|;|=|a|\\|\n| |\r|\x00){0,30}"
         ) {
             let first = parse(text.as_bytes()).assignments;
-            let mut again = String::new();
-            for one in &first {
-                // A blank keeps a backslash at the end from continuing the line.
-                again.push_str(&format!("[{}]\n{}={} \n", one.section, one.key, one.value));
-            }
-            let second = parse(again.as_bytes()).assignments;
+            // A blank keeps a backslash at the end from continuing the line.
+            let again = |one: &Assignment| {
+                format!("[{}]\n{}={} \n", one.section, one.key, one.value)
+            };
+            let again: Vec<String> = first.iter().map(again).collect();
+            let second = parse(again.concat().as_bytes()).assignments;
             let bare = |all: Vec<Assignment>| -> Vec<_> {
                 all.into_iter().map(|one| (one.section, one.key, one.value)).collect()
             };

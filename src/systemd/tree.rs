@@ -15,7 +15,9 @@ impl Tree {
     /// link; `path/` for a directory.
     pub(crate) fn new(files: &[&str]) -> Self {
         let tree = Self(tempfile::tempdir().unwrap());
-        files.iter().for_each(|file| tree.add(file));
+        for file in files {
+            tree.add(file);
+        }
         tree
     }
 
@@ -29,6 +31,15 @@ impl Tree {
             Some(_) => symlink(&file[end + 1..], path).unwrap(),
             None if file.ends_with('/') => fs::create_dir_all(path).unwrap(),
             None => fs::write(path, "[Service]\nType=oneshot\nExecStart=/bin/true\n").unwrap(),
+        }
+    }
+
+    /// The same, unless something is there already or in the way.
+    pub(crate) fn add_if_free(&self, file: &str) {
+        let end = file.find(['=', '>']).unwrap_or(file.len());
+        let path = self.outer(file[..end].trim_end_matches('/'));
+        if path.symlink_metadata().is_err() && path.parent().is_none_or(|it| !it.is_file()) {
+            self.add(file);
         }
     }
 

@@ -4,7 +4,7 @@
 //! Only services are kept, and the directories with drop-ins and dependencies. What generators write
 //! is never read: they run side by side.
 
-use crate::systemd::rooted::Rooted;
+use crate::systemd::rooted::{Rooted, Target};
 use crate::systemd::unit_name::{UnitName, is_directory_name};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -42,6 +42,8 @@ pub struct UnitPath {
     pub(super) rooted: Rooted,
     pub(super) directories: Vec<Directory>,
     units: HashMap<String, Unit>,
+    /// The aliases of each file, by its name.
+    aliases: HashMap<String, Vec<String>>,
 }
 
 /// A directory of the search path.
@@ -99,7 +101,15 @@ impl UnitPath {
             directories.push(Directory { path: rooted.outer(&inner), transient, below });
         }
         let units = reader.units;
-        Self { rooted, directories, units }
+        let mut path = Self { rooted, directories, units, aliases: HashMap::new() };
+        let mut aliases: HashMap<String, Vec<String>> = HashMap::new();
+        for alias in path.units.iter().filter(|(_, unit)| matches!(unit, Unit::Alias(_))) {
+            if let Some(place) = path.follow(alias.0) {
+                aliases.entry(place.name.to_owned()).or_default().push(alias.0.clone());
+            }
+        }
+        path.aliases = aliases;
+        path
     }
 
     /// The file that `name` stands for; instances are not looked for as their templates.
@@ -119,12 +129,15 @@ impl UnitPath {
         None
     }
 
-    /// Every name that is an alias.
-    pub(super) fn aliases(&self) -> impl Iterator<Item = &str> {
-        self.units
-            .iter()
-            .filter(|(_, unit)| matches!(unit, Unit::Alias(_)))
-            .map(|(name, _)| name.as_str())
+    /// What is at the end of a place.
+    pub(super) fn target(&self, place: Place<'_>) -> Target {
+        let directory = self.directories.get(place.directory);
+        directory.map_or(Target::Missing, |one| self.rooted.target(&one.path.join(place.name)))
+    }
+
+    /// Every alias that leads to a file of this name.
+    pub(super) fn aliases(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.aliases.get(name).into_iter().flatten().map(String::as_str)
     }
 
     /// The directories of this name, the strongest first: where they really are.

@@ -72,7 +72,7 @@ pub fn first(text: &str) -> Result<Option<Word<'_>>, Unbalanced> {
     loop {
         match (left, quote) {
             ([], None) => break,
-            ([], Some(_)) | ([b'\\'], Some(_)) => return Err(Unbalanced),
+            ([] | [b'\\'], Some(_)) => return Err(Unbalanced),
             ([b'\\', after @ ..], _) => left = unescape(after, &mut bytes),
             ([byte, after @ ..], Some(open)) => {
                 if *byte == open {

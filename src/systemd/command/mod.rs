@@ -1,18 +1,17 @@
 //! A command line (`systemd.service(5)`, "Command lines"): read as systemd does, and with the shim
 //! put in front of it.
 
+mod existing;
+mod fault;
 mod specifiers;
 mod wrap;
 
-pub use wrap::{Leave, Wrapping, existing_wrapper, wrap};
+pub use existing::existing_wrapper;
+pub use fault::{Fault, Wrong};
+pub use wrap::{Leave, Wrapping, wrap};
 
-use crate::message::plain;
 use crate::systemd::text::is_unsafe;
-use crate::systemd::words::{self, Unbalanced, Word};
-use std::error::Error;
-use std::ffi::OsStr;
-use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use crate::systemd::words::{self, Word};
 
 /// The longest name of a file, in bytes.
 const NAME_MAX: usize = 255;
@@ -62,6 +61,26 @@ pub struct Command<'a> {
     pub ended: bool,
 }
 
+impl Command<'_> {
+    /// Whether every version of systemd takes the program: not one behind `|`, with a wildcard or
+    /// bytes that are not UTF-8 in its path, or that ends in `/.` or `/..`; nor where specifiers
+    /// leave open whether it is a path at all.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        !self.prefixes.shell
+            && !has_odd_path(&self.program)
+            && specifiers::is_absolute(&self.program).is_some()
+    }
+}
+
+/// Whether some versions of systemd refuse this path of a program, and others take it.
+fn has_odd_path(program: &[u8]) -> bool {
+    words::utf8(program).is_none()
+        || program.iter().any(|byte| b"*?[".contains(byte))
+        || program.ends_with(b"/.")
+        || program.ends_with(b"/..")
+}
+
 /// A word that stands for an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argument<'a> {
@@ -79,64 +98,6 @@ pub struct Line<'a> {
     /// What is wrong.
     pub fault: Option<Fault>,
 }
-
-/// Why systemd does not take a command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong with it.
-    pub what: Wrong,
-    /// Whether systemd takes the rest of the file for wrong, too. Not behind `-`, nor where the quote
-    /// of the program itself is not closed.
-    pub fatal: bool,
-}
-
-/// What can be wrong with a command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
-    /// A quote is not closed.
-    Quotes(Unbalanced),
-    /// No program.
-    NoProgram,
-    /// A program with quotes, backslashes or control characters in its path.
-    Characters(Vec<u8>),
-    /// A program that is a directory.
-    Directory(Vec<u8>),
-    /// A program that is neither a name nor an absolute path.
-    Program(Vec<u8>),
-    /// `@` without an argv\[0\].
-    NoArgv0,
-    /// A specifier that systemd does not know.
-    Specifier(u8),
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = |path: &Vec<u8>| plain(OsStr::from_bytes(path)).to_string();
-        match self {
-            Self::Quotes(unbalanced) => unbalanced.fmt(out),
-            Self::NoProgram => out.write_str("it names no program"),
-            Self::Characters(program) => {
-                write!(out, "the path '{}' has characters that systemd refuses", path(program))
-            }
-            Self::Directory(program) => write!(out, "'{}' is a directory", path(program)),
-            Self::Program(program) => {
-                write!(out, "'{}' is neither a name nor an absolute path", path(program))
-            }
-            Self::NoArgv0 => out.write_str("no argv[0] follows the '@'"),
-            Self::Specifier(letter) => {
-                write!(out, "systemd knows no specifier '%{}'", char::from(*letter))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.what.fmt(out)
-    }
-}
-
-impl Error for Fault {}
 
 /// The commands of a value, whose blanks at both ends are stripped. None where it is empty, which
 /// resets the list, or a lone `;`, which does not.
@@ -157,7 +118,7 @@ pub fn parse(value: &str) -> Line<'_> {
             left = first.rest;
             continue;
         }
-        match command(first) {
+        match command(&first) {
             Ok((command, next)) => {
                 line.commands.push(command);
                 match next {
@@ -174,7 +135,7 @@ pub fn parse(value: &str) -> Line<'_> {
 }
 
 /// The command that starts with the word `first`, and what follows the `;` that ends it.
-fn command(first: Word<'_>) -> Result<(Command<'_>, Option<&str>), Fault> {
+fn command<'a>(first: &Word<'a>) -> Result<(Command<'a>, Option<&'a str>), Fault> {
     let (prefixes, program) = prefixes(&first.bytes);
     let fatal = !prefixes.ignores_failure();
     let fault = |what| Fault { what, fatal };
@@ -260,18 +221,15 @@ fn check(program: &[u8]) -> Result<(), Wrong> {
     if program.iter().any(|&byte| is_unsafe(char::from(byte))) {
         return Err(Wrong::Characters(program.to_vec()));
     }
-    let last = program.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    if matches!(last, b"" | b"." | b"..") {
+    if program.ends_with(b"/") {
         return Err(Wrong::Directory(program.to_vec()));
     }
-    if specifiers::letters(program).next().is_some() {
-        return Ok(());
-    }
-    let mut names = program.split(|&byte| byte == b'/').map(|name| resolved_length(name));
-    let valid = match program.first() {
-        Some(b'/') => names.all(|length| length <= NAME_MAX) && resolved_length(program) < PATH_MAX,
-        _ => !program.contains(&b'/') && names.all(|length| length <= NAME_MAX),
-    };
+    let absolute = specifiers::is_absolute(program);
+    let fits = specifiers::letters(program).next().is_some()
+        || resolved_length(program) < PATH_MAX
+            && program.split(|&byte| byte == b'/').all(|name| resolved_length(name) <= NAME_MAX);
+    let is_dots = matches!(program, b"." | b"..");
+    let valid = fits && !is_dots && (absolute != Some(false) || !specifiers::has_slash(program));
     if valid { Ok(()) } else { Err(Wrong::Program(program.to_vec())) }
 }
 
@@ -287,4 +245,133 @@ fn resolved_length(text: &[u8]) -> usize {
         length += 1;
     }
     length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Prefixes, program, argv\[0\], arguments and raw rest of each command.
+    type Seen<'a> = (&'a str, String, Option<String>, Vec<String>, &'a str);
+
+    fn seen<'a>(line: &'a Line<'_>) -> Vec<Seen<'a>> {
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let one = |command: &'a Command<'_>| {
+            let argv0 = command.argv0.as_ref().map(|argv0| text(&argv0.bytes));
+            let arguments = command.arguments.iter().map(text).collect();
+            (command.prefixes.kept.as_str(), text(&command.program), argv0, arguments, command.rest)
+        };
+        line.commands.iter().map(one).collect()
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_command_is_read_with_its_parts() {
+        let line = parse(r#""-@:/bin/x" 'a b'  c "d" \; ;e ; f"#);
+        let zero = Some("a b".to_owned());
+        let first = words(&["c", "d", ";", ";e"]);
+        assert_eq!(
+            seen(&line),
+            [
+                ("-:", "/bin/x".to_owned(), zero, first, r#"c "d" \; ;e "#),
+                ("", "f".to_owned(), None, Vec::new(), ""),
+            ]
+        );
+        assert_eq!((line.commands[0].ended, line.commands[1].ended), (true, false));
+        assert_eq!(line.commands[0].argv0.as_ref().unwrap().raw, "'a b'");
+        assert_eq!(line.fault, None);
+    }
+
+    #[test]
+    fn prefixes_stand_in_any_order_each_once() {
+        for (word, kept, program) in [
+            ("-:+a", "-:+", "a"),
+            ("+:-a", "+:-", "a"),
+            ("!!-a", "!!-", "a"),
+            ("!-!a", "!-!", "a"),
+            ("--a", "-", "-a"),
+            ("::a", ":", ":a"),
+            ("@@a", "", "@a"),
+            ("+!a", "+", "!a"),
+            ("!+a", "!", "+a"),
+            ("!!!a", "!!", "!a"),
+            ("a-", "", "a-"),
+        ] {
+            let line = format!("{word} zero");
+            let line = parse(&line);
+            assert_eq!(line.commands[0].prefixes.kept, kept, "{word}");
+            assert_eq!(line.commands[0].program, program.as_bytes(), "{word}");
+            assert_eq!(line.commands[0].prefixes.argv0, word.starts_with('@'), "{word}");
+        }
+        assert!(parse("-|/bin/x").commands[0].prefixes.shell);
+    }
+
+    #[test]
+    fn semicolons_separate_where_they_stand_alone() {
+        let programs = |value: &str| -> Vec<Vec<u8>> {
+            parse(value).commands.into_iter().map(|command| command.program).collect()
+        };
+        assert_eq!(programs("a ; b;\t;\tc"), [&b"a"[..], b"b;", b"c"]);
+        assert_eq!(programs("; ; a ;"), [b"a"]);
+        assert_eq!(programs("\";\" a \";\" b"), [b"a"]);
+        assert_eq!(programs(r"a \; b ';' \;c"), [b"a"]);
+        assert_eq!(programs(";"), Vec::<Vec<u8>>::new());
+        assert_eq!(programs(""), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_what_came_before_stays() {
+        let program = |name: &str| Wrong::Program(name.as_bytes().to_vec());
+        for (value, before, what, fatal) in [
+            ("'a", 0, Wrong::Quotes(words::Unbalanced), false),
+            ("a ; 'b", 1, Wrong::Quotes(words::Unbalanced), false),
+            ("a 'b", 0, Wrong::Quotes(words::Unbalanced), true),
+            ("-a 'b", 0, Wrong::Quotes(words::Unbalanced), false),
+            ("\"\"", 0, Wrong::NoProgram, true),
+            ("-@", 0, Wrong::NoProgram, false),
+            ("/a/", 0, Wrong::Directory(b"/a/".to_vec()), true),
+            ("./a", 0, program("./a"), true),
+            ("..", 0, program(".."), true),
+            ("a%t", 0, program("a%t"), true),
+            ("a ; -b/c", 1, program("b/c"), false),
+            (r"/a\tb", 0, Wrong::Characters(b"/a\tb".to_vec()), true),
+            ("/a\\\\b", 0, Wrong::Characters(b"/a\\b".to_vec()), true),
+            ("@a", 0, Wrong::NoArgv0, true),
+            ("@a ; b", 0, Wrong::NoArgv0, true),
+            ("a %z", 0, Wrong::Specifier(b'z'), true),
+            ("/%9", 0, Wrong::Specifier(b'9'), true),
+        ] {
+            let line = parse(value);
+            assert_eq!(line.fault, Some(Fault { what, fatal }), "{value}");
+            assert_eq!(line.commands.len(), before, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_and_paths_have_a_greatest_length() {
+        let long = "a".repeat(NAME_MAX);
+        let path = format!("/{long}").repeat(PATH_MAX / (NAME_MAX + 1));
+        for (value, fits) in [
+            (long.clone(), true),
+            (format!("{long}a"), false),
+            (format!("/b/{long}a"), false),
+            (path.replacen("/a", "/", 1), true),
+            (path, false),
+            // One byte, once it is resolved.
+            (format!("/b/{}%%", &long[1..]), true),
+        ] {
+            assert_eq!(parse(&value).fault.is_none(), fits, "{}", value.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text: String) {
+            let _ = parse(&text);
+        }
+    }
 }

@@ -58,6 +58,26 @@ pub(super) fn unknown(word: &[u8]) -> Option<u8> {
     letters(word).find(|&letter| kind(letter).is_none())
 }
 
+/// Whether `path` certainly has a slash, once it is resolved.
+pub(super) fn has_slash(path: &[u8]) -> bool {
+    let is_path = |kind| matches!(kind, Some(Kind::Absolute | Kind::AbsoluteAny));
+    path.contains(&b'/') || letters(path).any(|letter| is_path(kind(letter)))
+}
+
+/// Whether `path` is an absolute one; none where its specifiers leave that open.
+pub(super) fn is_absolute(path: &[u8]) -> Option<bool> {
+    match path {
+        [b'/', ..] => Some(true),
+        [b'%', letter, ..] => match kind(*letter) {
+            Some(Kind::Absolute | Kind::AbsoluteAny) => Some(true),
+            Some(Kind::MaybeEmpty | Kind::Any) => None,
+            // What is no specifier stays a percent sign.
+            Some(Kind::Name) | None => Some(false),
+        },
+        _ => Some(false),
+    }
+}
+
 /// Whether `word`, once resolved, may be a variable as a whole (`$NAME`), which systemd replaces by
 /// any number of words. `${NAME}` and `$$` stay one word.
 pub(super) fn may_be_a_variable(word: &[u8]) -> bool {
@@ -87,6 +107,20 @@ mod tests {
         assert_eq!(unknown(b"%i%%z"), None);
         assert_eq!(unknown(b"%i%z"), Some(b'z'));
         assert_eq!(unknown(b"100%5"), Some(b'5'));
+    }
+
+    #[test]
+    fn an_absolute_path_is_told_from_a_name_where_that_is_certain() {
+        for path in ["/a", "%t/a", "%f", "%h%i"] {
+            assert_eq!(is_absolute(path.as_bytes()), Some(true), "{path}");
+        }
+        for path in ["a", "%na", "%%a", "%-", "%", "", "a%t"] {
+            assert_eq!(is_absolute(path.as_bytes()), Some(false), "{path}");
+        }
+        for path in ["%i/a", "%I", "%r/a"] {
+            assert_eq!(is_absolute(path.as_bytes()), None, "{path}");
+        }
+        assert!(has_slash(b"a%t") && has_slash(b"a/b") && !has_slash(b"a%n%%t%I"));
     }
 
     #[test]

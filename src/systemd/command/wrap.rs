@@ -1,7 +1,7 @@
 //! The same command with the shim in front of it.
 
 use super::specifiers::{self, Kind};
-use super::{Command, Fault, Prefixes, parse};
+use super::{Command, Fault, Prefixes, existing_wrapper, has_odd_path, parse};
 use crate::message::plain;
 use crate::systemd::text::{self, LONGEST_LINE};
 use crate::systemd::words;
@@ -10,13 +10,10 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How much of a line's length is kept free for the key, in bytes.
 const KEY: usize = 64;
-
-/// The programs that enter a namespace themselves.
-const WRAPPERS: [&str; 4] = ["nsenter", "kubensenter", "kubenswrapper", "kubens-exec"];
 
 /// What is put in front of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +160,7 @@ impl Program {
     fn of(command: &Command<'_>, resolve: &dyn Fn(&str) -> Option<PathBuf>) -> Result<Self, Leave> {
         let odd = || Leave::OddPath(command.program.clone());
         let path = words::utf8(&command.program).ok_or_else(odd)?;
-        if path.contains(['*', '?', '[']) {
+        if has_odd_path(&command.program) {
             return Err(odd());
         }
         let keeps_variables = command.prefixes.keeps_variables();
@@ -178,11 +175,7 @@ impl Program {
                 return Err(Leave::SpecifierWithVariable(letter, path.to_owned()));
             }
         }
-        let first = match path.as_bytes() {
-            [b'%', letter, ..] => specifiers::kind(*letter),
-            _ => None,
-        };
-        if path.starts_with('/') || matches!(first, Some(Kind::Absolute | Kind::AbsoluteAny)) {
+        if specifiers::is_absolute(path.as_bytes()) == Some(true) {
             return Ok(Self { path: command.program.clone(), name: None });
         }
         if let Some(letter) = specifiers::letters(path.as_bytes()).next() {
@@ -280,34 +273,11 @@ fn reads_back(text: &str, command: &Command<'_>, program: &Program, wrapping: &W
         && wrapped.arguments == expected
 }
 
-/// What among the words of a command enters a namespace by itself: nsenter, another wrapper, or the
-/// path of the pin; also in the text of a shell's `-c`. As it stands there.
-pub fn existing_wrapper<'a>(
-    words: impl IntoIterator<Item = &'a [u8]>,
-    pin: &Path,
-) -> Option<String> {
-    let pin = pin.as_os_str().as_bytes();
-    let in_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
-    for word in words {
-        for part in word.split(|byte| !in_path(byte)) {
-            let name = part.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            if let Some(known) = WRAPPERS.iter().find(|known| known.as_bytes() == name) {
-                return Some((*known).to_owned());
-            }
-        }
-        let ends = |at: usize| word.get(at + pin.len()).is_none_or(|byte| !in_path(byte));
-        let found = |(at, window): (usize, &[u8])| window == pin && ends(at);
-        if !pin.is_empty() && word.windows(pin.len()).enumerate().any(found) {
-            return Some(plain(OsStr::from_bytes(pin)).to_string());
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::path::Path;
 
     fn wrapping() -> Wrapping {
         Wrapping {
@@ -417,9 +387,12 @@ mod tests {
             becomes(&format!("%{letter}/x %i"), &format!("/S -- \"%{letter}/x\" %i"));
         }
         becomes("/opt/%i/%%n/x", "/S -- \"/opt/%i/%%n/x\"");
-        for letter in "abgGHijlmnNpuUv".chars() {
-            let left = Err(Leave::Specifier(letter, format!("%{letter}/x")));
-            assert_eq!(wrapped(&format!("%{letter}/x")), left);
+        for path in ["%i/x", "%i", "%n", "%j%n"] {
+            let left = wrapped(path);
+            assert!(matches!(left, Err(Leave::Specifier(..))), "{path}: {left:?}");
+        }
+        for letter in "abgGHlmnNpuUv%".chars() {
+            assert!(matches!(wrapped(&format!("%{letter}/x")), Err(Leave::Syntax(_))), "{letter}");
         }
         assert_eq!(wrapped("x-%i"), Err(Leave::Specifier('i', "x-%i".to_owned())));
     }
@@ -451,7 +424,6 @@ mod tests {
             "bin/x",
             "./x",
             "/bin/",
-            "/bin/..",
             "-",
             "\"\"",
             "@/bin/x",
@@ -474,7 +446,8 @@ mod tests {
 
     #[test]
     fn a_path_that_some_versions_refuse_is_left() {
-        for value in ["/usr/bin/[ -f a ]", "/bin/a*", r"/bin/\xff", r"/bin/\ufffe"] {
+        for value in ["/usr/bin/[ -f a ]", "/bin/a*", "/bin/.", "/..", r"/bin/\xff", r"/bin/\ufffe"]
+        {
             assert!(matches!(wrapped(value), Err(Leave::OddPath(_))), "{value}");
         }
     }

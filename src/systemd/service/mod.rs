@@ -1,10 +1,11 @@
 //! What holds for a service in the end, from all of its files.
 
-use crate::message::quoted;
-use crate::systemd::command::{self, Fault};
-use crate::systemd::text::{self, Assignment, Mistake};
-use std::error::Error;
-use std::fmt;
+mod problem;
+
+pub use problem::{Problem, Refusal, What};
+
+use crate::systemd::command::{self, Command};
+use crate::systemd::text::{self, Assignment};
 use std::path::{Path, PathBuf};
 
 /// The keys of `[Service]` that hold command lines.
@@ -33,54 +34,9 @@ pub struct Service {
     files: Vec<PathBuf>,
     /// What keeps systemd from reading the whole fragment: it does not load the unit then.
     broken: Option<Problem>,
+    /// What leaves open how much of a drop-in systemd reads.
+    uncertain: Option<Problem>,
 }
-
-/// Something wrong in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, counted from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub what: What,
-}
-
-/// What is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// The text of the file.
-    Text(Mistake),
-    /// The command line of this key.
-    Command(String, Fault),
-}
-
-impl Problem {
-    /// Whether systemd reads nothing of the file after it.
-    #[must_use]
-    pub fn ends_the_file(&self) -> bool {
-        match &self.what {
-            What::Text(mistake) => mistake.ends_the_file(),
-            What::Command(_, fault) => fault.fatal,
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}, line {}: ", quoted(&self.file), self.line)?;
-        match &self.what {
-            What::Text(mistake) => mistake.fmt(out)?,
-            What::Command(key, fault) => write!(out, "{key}=: {fault}")?,
-        }
-        if self.ends_the_file() {
-            out.write_str(" (systemd passes over the rest of the file)")?;
-        }
-        Ok(())
-    }
-}
-
-impl Error for Problem {}
 
 /// A line of commands that holds in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,32 +70,6 @@ pub enum ServiceType {
     Idle,
 }
 
-/// Why systemd does not load a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The fragment cannot be read to its end.
-    Fragment(Problem),
-    /// No command that could be started.
-    NoCommand,
-    /// Several commands, and it is not a oneshot.
-    SeveralCommands(usize),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("systemd does not load the unit: ")?;
-        match self {
-            Self::Fragment(problem) => problem.fmt(out),
-            Self::NoCommand => out.write_str("it has no ExecStart="),
-            Self::SeveralCommands(count) => {
-                write!(out, "ExecStart= has {count} commands, and Type= is not oneshot")
-            }
-        }
-    }
-}
-
-impl Error for Refusal {}
-
 impl Service {
     /// What systemd reads from the files of a service: its fragment, then its drop-ins, in the order
     /// in which they apply.
@@ -152,7 +82,9 @@ impl Service {
         for (index, (path, content)) in files.iter().enumerate() {
             let ended = service.read_file(path, content);
             if index == 0 {
+                // Either all of the fragment is read, or the unit is not loaded.
                 service.broken = ended;
+                service.uncertain = None;
             }
         }
         service
@@ -168,29 +100,31 @@ impl Service {
                 continue;
             }
             let line = assignment.line;
-            let fault = is_command(&assignment)
-                .then(|| command::parse(&assignment.value))
-                .and_then(|line| Some((line.fault?, line.commands.is_empty())));
             let mut kept = true;
-            if let Some((fault, nothing_before)) = fault {
-                kept = !(fault.fatal && nothing_before);
-                let what = What::Command(assignment.key.clone(), fault);
-                let problem = Problem { file: path.to_owned(), line, what };
-                if problem.ends_the_file() {
-                    fatal = Some(problem.clone());
-                }
-                problems.push(problem);
+            if is_command(&assignment) {
+                let commands = command::parse(&assignment.value);
+                let certain = commands.commands.iter().all(Command::is_certain);
+                kept = commands.fault.as_ref().is_none_or(|fault| !fault.fatal)
+                    || !commands.commands.is_empty();
+                let key = assignment.key.clone();
+                let what = match commands.fault {
+                    Some(fault) if certain => Some(What::Command(key, fault)),
+                    None if certain => None,
+                    _ => Some(What::UncertainCommand(key)),
+                };
+                problems.extend(what.map(|what| Problem { file: path.to_owned(), line, what }));
             }
             if kept {
                 self.assignments.push(assignment);
                 self.files.push(path.to_owned());
             }
+            fatal = problems.last().filter(|problem| problem.ends_the_file()).map(|_| line);
             if fatal.is_some() {
                 break;
             }
         }
         // Those behind a command line that ends the file were never met.
-        let last = fatal.as_ref().map_or(usize::MAX, |problem| problem.line);
+        let last = fatal.unwrap_or(usize::MAX);
         let met = text.problems.into_iter().filter(|problem| problem.line < last);
         problems.extend(met.map(|problem| Problem {
             file: path.to_owned(),
@@ -199,6 +133,8 @@ impl Service {
         }));
         problems.sort_by_key(|problem| problem.line);
         let ended = problems.iter().find(|problem| problem.ends_the_file()).cloned();
+        let uncertain = problems.iter().find(|problem| problem.is_uncertain()).cloned();
+        self.uncertain = self.uncertain.take().or(uncertain);
         self.problems.extend(problems);
         ended
     }
@@ -273,21 +209,26 @@ impl Service {
         })
     }
 
-    /// Why systemd does not load the service, as far as that lies in its commands and in how its
-    /// fragment is written.
+    /// Why systemd does not load the service, or not in every version as it is read here; as far as
+    /// that lies in its commands and in how its files are written.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
         if let Some(problem) = &self.broken {
             return Some(Refusal::Fragment(problem.clone()));
         }
+        if let Some(problem) = &self.uncertain {
+            return Some(Refusal::Uncertain(problem.clone()));
+        }
         let oneshot = self.service_type() == ServiceType::Oneshot;
         match self.commands("ExecStart") {
-            0 if !oneshot => Some(Refusal::NoCommand),
-            0 if self.commands("ExecStop") == 0 && self.last("Unit", "SuccessAction").is_none() => {
-                Some(Refusal::NoCommand)
+            0 => {
+                let success = self.last("Unit", "SuccessAction").is_some_and(|what| what != "none");
+                let stops = self.flag("Service", "RemainAfterExit") == Some(true)
+                    && self.commands("ExecStop") > 0;
+                (!oneshot || !success && !stops).then_some(Refusal::NoCommand)
             }
-            count @ 2.. if !oneshot => Some(Refusal::SeveralCommands(count)),
-            _ => None,
+            1 => None,
+            count => (!oneshot).then_some(Refusal::SeveralCommands(count)),
         }
     }
 
@@ -333,7 +274,7 @@ pub fn boolean(value: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::command::Wrong;
+    use crate::systemd::command::{Fault, Wrong};
     use proptest::prelude::*;
 
     fn service(files: &[&str]) -> Service {
@@ -438,6 +379,26 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_in_that_versions_read_differently_is_told() {
+        for odd in [
+            "ExecStartPre=|a",
+            "ExecStop=/bin/[ -f a ]",
+            "ExecReload=%i/x",
+            "ExecStart=/bin/..",
+            "[a*]",
+            "ExecStop=/bin/x* ; b/",
+            r"ExecStopPost=/bin/\xff",
+        ] {
+            let drop_in = service(&["ExecStart=/a", &format!("{odd}\nX=1")]);
+            assert!(matches!(drop_in.refusal(), Some(Refusal::Uncertain(_))), "{odd}");
+            // Where a version refuses the fragment it does not load the unit.
+            let fragment = service(&[&format!("Type=oneshot\nExecStart=/a\n{odd}\nX=1"), "X=2"]);
+            assert_eq!(fragment.refusal(), None, "{odd}");
+        }
+        assert_eq!(service(&["ExecStart=/a", "ExecStop=/bin/%i\nExecStop=b"]).refusal(), None);
+    }
+
+    #[test]
     fn nothing_is_told_of_lines_that_are_never_met() {
         let service = service(&["ExecStart=/a\nword\nExecStop=a/b\nword\n[Bad"]);
         let lines: Vec<_> = service.problems.iter().map(|problem| problem.line).collect();
@@ -504,7 +465,9 @@ mod tests {
         assert_eq!(service(&["ExecStart=/a ;"]).refusal(), None);
         assert_eq!(service(&["Type=simple\nExecStop=/a"]).refusal(), Some(Refusal::NoCommand));
         assert_eq!(service(&["X=1"]).refusal(), Some(Refusal::NoCommand));
-        assert_eq!(service(&["ExecStop=/a"]).refusal(), None);
+        assert_eq!(service(&["ExecStop=/a"]).refusal(), Some(Refusal::NoCommand));
+        assert_eq!(service(&["RemainAfterExit=yes\nExecStop=/a"]).refusal(), None);
+        assert_eq!(service(&["[Unit]\nSuccessAction=exit"]).refusal(), None);
         assert_eq!(service(&["ExecStart=/a", "ExecStart="]).refusal(), Some(Refusal::NoCommand));
     }
 
