@@ -219,11 +219,7 @@ impl Watch {
             let places: Vec<_> =
                 places.iter().map(|(member, place)| format!("{member}: {place}")).collect();
             let journal = node.sh("journalctl --no-pager -n 60 -o short-precise").out;
-            panic!(
-                "split: {}\nafter {story}\n{journal}\n{}",
-                places.join(", "),
-                node.kmsg()
-            );
+            panic!("split: {}\nafter {story}\n{journal}\n{}", places.join(", "), node.kmsg());
         }
     }
 }

@@ -220,17 +220,12 @@ fn keeps_root(prefixes: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::text::Assignment;
     use proptest::prelude::*;
 
     /// A service with these lines, `Key=value`.
     fn service(lines: &[&str]) -> Service {
-        let assignment = |(index, line): (usize, &&str)| {
-            let (key, value) = line.split_once('=').unwrap();
-            let section = "Service".to_owned();
-            Assignment { section, key: key.to_owned(), value: value.to_owned(), line: index + 1 }
-        };
-        Service { assignments: lines.iter().enumerate().map(assignment).collect() }
+        let text = format!("[Service]\n{}\n", lines.join("\n"));
+        Service::read(&[("x.service".into(), text.into_bytes())])
     }
 
     /// Why these lines are in the way, if they are.

@@ -147,17 +147,12 @@ fn base(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::text::Assignment;
     use proptest::prelude::*;
 
     fn service(lines: &[(&str, &str)]) -> Service {
-        let assignment = |(key, value): &(&str, &str)| Assignment {
-            section: "Service".to_owned(),
-            key: (*key).to_owned(),
-            value: (*value).to_owned(),
-            line: 1,
-        };
-        Service { assignments: lines.iter().map(assignment).collect() }
+        let lines: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        let text = format!("[Service]\n{lines}");
+        Service::read(&[("x.service".into(), text.into_bytes())])
     }
 
     /// The program because of which a line is told, beside `ExecStart=/usr/bin/crio`.
