@@ -152,7 +152,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where the daemon of each member is that runs: not the shim on its way, nor ExecStartPre=.
+/// Where the daemon of each member is that runs: not the shim on its way, nor `ExecStartPre=`.
 fn places(slice: &Path) -> BTreeMap<&'static str, Place> {
     let place = |member: &str| {
         let processes = fs::read_to_string(slice.join(format!("{member}.service/cgroup.procs")));

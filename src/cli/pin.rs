@@ -19,6 +19,7 @@ Examples:
   kubens pin                              pin a namespace at /run/kubens/mnt
   kubens pin --expose /var/lib/csi        but what is mounted there stays visible on the host
   kubens pin --adopt crio.service         pin the namespace that crio is in: mends a lost pin")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Pin {
     #[command(flatten)]
     which: Which,
@@ -115,9 +116,7 @@ impl Whom {
         match text.parse() {
             Ok(pid) if pid > 0 => Ok(Self::Process(pid)),
             Ok(_) => Err("a process id is 1 or more".to_owned()),
-            Err(_) if text.ends_with(".service") || text.ends_with(".scope") => {
-                Ok(Self::Unit(text.to_owned()))
-            }
+            Err(_) if is_unit(text) => Ok(Self::Unit(text.to_owned())),
             Err(_) => Err("neither a process id nor the name of a service or scope".to_owned()),
         }
     }
@@ -128,6 +127,11 @@ impl Whom {
             Self::Unit(unit) => adoption::source(unit),
         }
     }
+}
+
+/// Whether it is the name of a unit that has processes.
+fn is_unit(text: &str) -> bool {
+    text.rsplit_once('.').is_some_and(|(_, kind)| kind == "service" || kind == "scope")
 }
 
 fn as_text(outcome: &Outcome) -> String {

@@ -18,6 +18,7 @@ use std::path::Path;
 Examples:
   kubens unpin                 refuse while anything runs inside
   kubens unpin --if-unused     the same, but that is no failure")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Unpin {
     #[command(flatten)]
     which: Which,

@@ -35,7 +35,7 @@ pub struct Programs {
 impl Programs {
     /// What is put in front of the commands of `unit`.
     ///
-    /// kubelet goes through kubensenter: SELinux policies know that program as kubelet's, and would
+    /// Kubelet goes through kubensenter: `SELinux` policies know that program as kubelet's, and would
     /// leave kubelet unconfined behind another one (container-selinux).
     fn wrapping(&self, unit: &str) -> Wrapping {
         let is_kubelet = unit == "kubelet.service";

@@ -57,7 +57,7 @@ pub fn run() {
     let drop_ins: Vec<&DropIn> =
         written.filter_map(|verdict| verdict.drop_in.as_ref().ok()).collect();
     if let Err(error) = write(&output, &drop_ins) {
-        log.say(Level::Error, &format!("{}; nothing is wrapped", error));
+        log.say(Level::Error, &format!("{error}; nothing is wrapped"));
     }
 }
 

@@ -91,8 +91,8 @@ pub fn group<S: AsRef<str>>(configuration: &Configuration, names: &[S]) -> Optio
 /// The settings for the unit with these names; none if the configuration does not name it.
 #[must_use]
 pub fn entry(configuration: &Configuration, names: &[String]) -> Option<ServiceEntry> {
-    let named = configuration.services.iter().find(|one| names.contains(&one.unit)).cloned();
-    named.or_else(|| {
+    let own = configuration.services.iter().find(|one| names.contains(&one.unit)).cloned();
+    own.or_else(|| {
         group(configuration, names)?;
         let unit = names.first()?.clone();
         Some(ServiceEntry { unit, profile: None, wrap: Wrap::Auto, exec: Exec::Start })

@@ -150,8 +150,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn service(lines: &[(&str, &str)]) -> Service {
-        let lines: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-        let text = format!("[Service]\n{lines}");
+        let lines: Vec<String> =
+            lines.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let text = format!("[Service]\n{}\n", lines.join("\n"));
         Service::read(&[("x.service".into(), text.into_bytes())])
     }
 

@@ -130,7 +130,7 @@ pub fn side(seen: &[Seen], programs: &Programs) -> Option<Side> {
     let first = |is: &dyn Fn(&Seen) -> bool| seen.iter().find(|one| is(one)).map(|one| one.pid);
     let joined = |one: &Seen| match one.place {
         Where::Pinned => true,
-        Where::Host => one.programs.iter().any(is_shim),
+        Where::Host => one.programs.iter().any(|program| is_shim(program)),
         Where::Other | Where::Container => false,
     };
     let outside = |one: &Seen| match one.place {
@@ -149,7 +149,7 @@ pub fn side(seen: &[Seen], programs: &Programs) -> Option<Side> {
 }
 
 /// Whether it is one of ours, wherever that is installed.
-fn is_shim(program: &PathBuf) -> bool {
+fn is_shim(program: &Path) -> bool {
     let name = program.file_name();
     name.is_some_and(|name| name == "kubens-exec" || name == "kubensenter")
 }

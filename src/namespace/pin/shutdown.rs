@@ -172,9 +172,8 @@ fn is_own(host: &MountTable, mount: &Mount) -> bool {
 fn unmount(mount: &Leaving, until: Instant) -> Option<String> {
     loop {
         match umount2(&mount.point, MntFlags::UMOUNT_NOFOLLOW) {
-            Ok(()) => return None,
-            // It went with another, of which it was a copy.
-            Err(Errno::EINVAL | Errno::ENOENT) => return None,
+            // With an error: it went with another, of which it was a copy.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => return None,
             Err(Errno::EBUSY) if Instant::now() < until => sleep(PAUSE),
             Err(errno) => {
                 let (point, fstype) = (quoted(&mount.point), quoted(&mount.fstype));
