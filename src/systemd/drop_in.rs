@@ -92,7 +92,8 @@ pub fn make(
     Ok(DropIn { unit: unit.to_owned(), name: name.to_owned(), text })
 }
 
-fn keys(exec: Exec) -> impl Iterator<Item = &'static str> {
+/// The settings whose commands are wrapped.
+pub(super) fn keys(exec: Exec) -> impl Iterator<Item = &'static str> {
     COMMANDS.into_iter().filter(move |key| exec == Exec::All || *key == START)
 }
 

@@ -1,19 +1,20 @@
 //! Services of systemd: what their files say, where they run, and the drop-in that starts them in the
 //! pinned namespace.
 //!
-//! Read: [`survey`] all of it. [`unit_path`] lists the directories once, [`unit`] finds a unit's files
+//! Read: [`survey`] all of it. [`unit_path`] lists the directories once, [`mod@unit`] finds a unit's files
 //! in them with [`drop_ins`], [`text`] and [`words`] read these as systemd does, [`service`] says what
 //! holds in the end; [`enabled`] and [`preset`] tell whether kubens.service is switched on,
 //! [`cgroup`] and [`running`] on which side a service runs.
 //!
 //! Decide: [`in_force`] which configuration holds, [`directives`] and [`command`] whether and how a
-//! service can be wrapped, [`group`] whether its group is, [`plan`] all of it; [`drop_in`] is what comes
+//! service can be wrapped, [`group`] whether its group is, [`plan`] with `assess` all of it; [`drop_in`] is what comes
 //! of it.
 //!
 //! Act: [`generator`] writes it, [`own_unit`] pins as kubens.service, [`adoption`] finds the
 //! namespace of a service.
 
 pub mod adoption;
+mod assess;
 pub mod cgroup;
 pub mod command;
 pub mod directives;

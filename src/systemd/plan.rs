@@ -1,19 +1,14 @@
-//! Decide: from what was found to the drop-ins that are written, and to what is said. Pure, but for the
-//! look for programs that are named without a path.
+//! Decide: from what was found to the drop-ins that are written, and to what is said.
 
-use crate::configuration::{Exec, ServiceEntry, Wrap};
-use crate::message::{Level, chain, plain, quoted};
+use crate::configuration::Wrap;
+use crate::message::{Level, chain, plain};
 use crate::namespace::pin::{Mode, Wanted};
-use crate::systemd::command::parse;
-use crate::systemd::directives::{Obstacle, obstacles};
-use crate::systemd::drop_in::{self, DropIn, Programs};
-use crate::systemd::drop_ins::drop_in_name;
+use crate::systemd::assess::Node;
+use crate::systemd::drop_in::{DropIn, Programs};
 use crate::systemd::enabled::Enabled;
 use crate::systemd::group::{Fate, Group, Situation, decide};
-use crate::systemd::in_force::{Basis, InForce, entry, group, in_force};
-use crate::systemd::remarks::{outside, told};
+use crate::systemd::in_force::{Basis, group, in_force};
 use crate::systemd::running::Side;
-use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::Found;
 use std::path::Path;
@@ -46,13 +41,6 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// What the administrator should know.
     pub messages: Vec<(Level, String)>,
-}
-
-/// What each service is decided by.
-struct Node<'a> {
-    survey: &'a Survey,
-    in_force: InForce,
-    programs: Programs,
 }
 
 /// The plan for what `survey` found. The programs are in the directory `bin`.
@@ -101,11 +89,6 @@ impl Node<'_> {
 
     fn is_enabled(&self) -> bool {
         self.survey.enabled == Enabled::Yes && self.in_force.basis != Basis::Nothing
-    }
-
-    /// What the administrator set for it; the defaults where he did not name it.
-    fn entry(&self, candidate: &Candidate) -> Option<ServiceEntry> {
-        entry(&self.in_force.configuration, &candidate.names)
     }
 
     fn plan_group(&self, of: Group, plan: &mut Plan) {
@@ -214,91 +197,6 @@ impl Node<'_> {
             notes,
         });
     }
-
-    /// What is likely to go wrong with a service that is wrapped; what stays outside or is different.
-    fn remarks(&self, candidate: &Candidate) -> (Vec<String>, Vec<String>) {
-        let Ok(service) = &candidate.service else { return (Vec::new(), Vec::new()) };
-        let entry = self.entry(candidate);
-        let wraps_all = entry.as_ref().is_some_and(|entry| entry.exec == Exec::All);
-        let mut warnings: Vec<String> =
-            outside(service, wraps_all).iter().map(ToString::to_string).collect();
-        if let Some(profile) = entry.and_then(|entry| entry.profile) {
-            warnings.push(format!(
-                "profile {} is not applied: this version has no profiles",
-                quoted(&profile)
-            ));
-        }
-        let mut notes = told(service);
-        for key in COMMANDS.into_iter().filter(|key| *key != "ExecStart" && !wraps_all) {
-            let lines = service.exec(key);
-            notes.extend(
-                lines.iter().map(|line| format!("outside stays {key}={}", plain(&line.value))),
-            );
-        }
-        (warnings, notes)
-    }
-
-    /// The drop-in of a service, or why it has none. To `stay` where it runs, inside, one that would
-    /// not be wrapped now is: if it then cannot join, it does not start, which splits nothing.
-    fn drop_in(&self, candidate: &Candidate, stay: bool) -> Result<DropIn, Vec<String>> {
-        let because = |reason: String| Err(vec![reason]);
-        let files = match &candidate.found {
-            Found::Unit(files) => files,
-            Found::Absent | Found::NotAService => {
-                return because(
-                    "there is no such unit in the search path (what a generator makes is not wrapped)"
-                        .to_owned(),
-                );
-            }
-            Found::Template => {
-                return because("it is a template; only its instances are services".to_owned());
-            }
-            Found::Masked(path) => return because(format!("it is masked by {}", quoted(path))),
-            Found::Transient(path) => {
-                return because(format!("it was made at run time, in {}", quoted(path)));
-            }
-        };
-        let service = match &candidate.service {
-            Ok(service) => service,
-            Err(reason) => return because(reason.clone()),
-        };
-        let entry = self.entry(candidate);
-        let wrap = entry.as_ref().map(|entry| entry.wrap).unwrap_or_default();
-        let mut reasons = Vec::new();
-        if !stay {
-            if let Some(path) = &files.off_switch {
-                reasons.push(format!("{} switches kubens off for it", quoted(path)));
-            }
-            if wrap == Wrap::Never {
-                reasons.push("kubens.toml has wrap = \"never\" for it".to_owned());
-            }
-            reasons.extend(too_early(service));
-            let forced = wrap == Wrap::Force;
-            let in_the_way = in_the_way(candidate).into_iter();
-            let standing = in_the_way.filter(|one| !(forced && one.why.may_be_forced()));
-            reasons.extend(standing.map(|one| one.to_string()));
-        }
-        if let Some(refusal) = service.refusal() {
-            reasons.push(refusal.to_string());
-        }
-        let name = match drop_in_name(files.taken.iter().map(AsRef::as_ref)) {
-            Ok(name) => name,
-            Err(error) => {
-                reasons.push(error.to_string());
-                String::new()
-            }
-        };
-        let exec = entry.map(|entry| entry.exec).unwrap_or_default();
-        let resolve = |program: &str| self.survey.search.find(service, program);
-        match drop_in::make(&candidate.name, &name, service, exec, &self.programs, &resolve) {
-            Ok(drop_in) if reasons.is_empty() => Ok(drop_in),
-            Ok(_) => Err(reasons),
-            Err(more) => {
-                reasons.extend(more.into_iter().filter(|_| service.refusal().is_none()));
-                Err(reasons)
-            }
-        }
-    }
 }
 
 /// Whether the service can run at all: one that is not installed, or masked, splits nothing.
@@ -307,43 +205,4 @@ fn exists(candidate: &Candidate) -> bool {
         Found::Absent | Found::Masked(_) => candidate.side.is_some(),
         _ => true,
     }
-}
-
-/// What kubens.service starts after, itself or by what it needs. A service that comes before one of
-/// these cannot come after kubens.service: systemd would break the circle by leaving out one of them.
-const EARLY: [&str; 10] = [
-    "basic.target",
-    "kubens.service",
-    "local-fs-pre.target",
-    "local-fs.target",
-    "network-pre.target",
-    "network.target",
-    "paths.target",
-    "remote-fs-pre.target",
-    "sockets.target",
-    "sysinit.target",
-];
-
-/// Whether the service starts before what kubens.service starts after.
-fn too_early(service: &Service) -> Option<String> {
-    let before = service.list("Unit", "Before");
-    let mut names = before.iter().flat_map(|value| value.split_whitespace());
-    let early = names.find(|name| EARLY.contains(name))?;
-    Some(format!("it starts before {early}, and kubens.service after that"))
-}
-
-/// The settings that stand in the way of any of its commands.
-fn in_the_way(candidate: &Candidate) -> Vec<Obstacle> {
-    let Ok(service) = &candidate.service else { return Vec::new() };
-    let mut found: Vec<Obstacle> = Vec::new();
-    for line in service.exec("ExecStart") {
-        for command in parse(&line.value).commands {
-            for obstacle in obstacles(service, &command.prefixes.kept) {
-                if !found.contains(&obstacle) {
-                    found.push(obstacle);
-                }
-            }
-        }
-    }
-    found
 }

@@ -1,0 +1,146 @@
+//! Decide: whether one service can be wrapped, and by which drop-in. Pure, but for the look for programs
+//! that are named without a path.
+
+use crate::configuration::{Exec, ServiceEntry, Wrap};
+use crate::message::{plain, quoted};
+use crate::systemd::command::parse;
+use crate::systemd::directives::{Obstacle, obstacles};
+use crate::systemd::drop_in::{self, DropIn, Programs};
+use crate::systemd::drop_ins::drop_in_name;
+use crate::systemd::in_force::{InForce, entry};
+use crate::systemd::remarks::{outside, told};
+use crate::systemd::service::{COMMANDS, Service};
+use crate::systemd::survey::{Candidate, Survey};
+use crate::systemd::unit::{Found, UnitFiles};
+
+/// What each service is decided by.
+pub(super) struct Node<'a> {
+    pub(super) survey: &'a Survey,
+    pub(super) in_force: InForce,
+    pub(super) programs: Programs,
+}
+
+impl Node<'_> {
+    /// What the administrator set for it; the defaults where he did not name it.
+    pub(super) fn entry(&self, candidate: &Candidate) -> Option<ServiceEntry> {
+        entry(&self.in_force.configuration, &candidate.names)
+    }
+
+    /// What is likely to go wrong with a service that is wrapped; what stays outside or is different.
+    pub(super) fn remarks(&self, candidate: &Candidate) -> (Vec<String>, Vec<String>) {
+        let Ok(service) = &candidate.service else { return (Vec::new(), Vec::new()) };
+        let entry = self.entry(candidate);
+        let wraps_all = entry.as_ref().is_some_and(|entry| entry.exec == Exec::All);
+        let mut warnings: Vec<String> =
+            outside(service, wraps_all).iter().map(ToString::to_string).collect();
+        if let Some(profile) = entry.and_then(|entry| entry.profile) {
+            warnings.push(format!(
+                "profile {} is not applied: this version has no profiles",
+                quoted(&profile)
+            ));
+        }
+        let mut notes = told(service);
+        for key in COMMANDS.into_iter().filter(|key| *key != "ExecStart" && !wraps_all) {
+            let lines = service.exec(key);
+            notes.extend(
+                lines.iter().map(|line| format!("outside stays {key}={}", plain(&line.value))),
+            );
+        }
+        (warnings, notes)
+    }
+
+    /// The drop-in of a service, or why it has none. To `stay` where it runs, inside, one that would
+    /// not be wrapped now is: if it then cannot join, it does not start, which splits nothing.
+    pub(super) fn drop_in(&self, candidate: &Candidate, stay: bool) -> Result<DropIn, Vec<String>> {
+        let files = files(candidate).map_err(|reason| vec![reason])?;
+        let service = candidate.service.as_ref().map_err(|reason| vec![reason.clone()])?;
+        let entry = self.entry(candidate);
+        let wrap = entry.as_ref().map(|entry| entry.wrap).unwrap_or_default();
+        let exec = entry.map(|entry| entry.exec).unwrap_or_default();
+        let mut reasons = Vec::new();
+        if !stay {
+            if let Some(path) = &files.off_switch {
+                reasons.push(format!("{} switches kubens off for it", quoted(path)));
+            }
+            if wrap == Wrap::Never {
+                reasons.push("kubens.toml has wrap = \"never\" for it".to_owned());
+            }
+            reasons.extend(too_early(service));
+            let forced = wrap == Wrap::Force;
+            let in_the_way = in_the_way(service, exec).into_iter();
+            let standing = in_the_way.filter(|one| !(forced && one.why.may_be_forced()));
+            reasons.extend(standing.map(|one| one.to_string()));
+        }
+        if let Some(refusal) = service.refusal() {
+            reasons.push(refusal.to_string());
+        }
+        let name = match drop_in_name(files.taken.iter().map(AsRef::as_ref)) {
+            Ok(name) => name,
+            Err(error) => {
+                reasons.push(error.to_string());
+                String::new()
+            }
+        };
+        let resolve = |program: &str| self.survey.search.find(service, program);
+        match drop_in::make(&candidate.name, &name, service, exec, &self.programs, &resolve) {
+            Ok(drop_in) if reasons.is_empty() => Ok(drop_in),
+            Ok(_) => Err(reasons),
+            Err(more) => {
+                reasons.extend(more.into_iter().filter(|_| service.refusal().is_none()));
+                Err(reasons)
+            }
+        }
+    }
+}
+
+/// The files of the unit, if it is one that can be wrapped.
+fn files(candidate: &Candidate) -> Result<&UnitFiles, String> {
+    Err(match &candidate.found {
+        Found::Unit(files) => return Ok(files),
+        Found::Absent | Found::NotAService => {
+            "there is no such unit in the search path (what a generator makes is not wrapped)"
+                .into()
+        }
+        Found::Template => "it is a template; only its instances are services".into(),
+        Found::Masked(path) => format!("it is masked by {}", quoted(path)),
+        Found::Transient(path) => format!("it was made at run time, in {}", quoted(path)),
+    })
+}
+
+/// What kubens.service starts after, itself or by what it needs. A service that comes before one of
+/// these cannot come after kubens.service: systemd would break the circle by leaving out one of them.
+const EARLY: [&str; 10] = [
+    "basic.target",
+    "kubens.service",
+    "local-fs-pre.target",
+    "local-fs.target",
+    "network-pre.target",
+    "network.target",
+    "paths.target",
+    "remote-fs-pre.target",
+    "sockets.target",
+    "sysinit.target",
+];
+
+/// Whether the service starts before what kubens.service starts after.
+fn too_early(service: &Service) -> Option<String> {
+    // An empty one resets nothing: dependencies only add up.
+    let mut names = service.values("Unit", "Before").flat_map(str::split_whitespace);
+    let early = names.find(|name| EARLY.contains(name))?;
+    Some(format!("it starts before {early}, and kubens.service after that"))
+}
+
+/// The settings that stand in the way of any of the commands that are wrapped.
+fn in_the_way(service: &Service, exec: Exec) -> Vec<Obstacle> {
+    let mut found: Vec<Obstacle> = Vec::new();
+    for line in drop_in::keys(exec).flat_map(|key| service.exec(key)) {
+        for command in parse(&line.value).commands {
+            for obstacle in obstacles(service, &command.prefixes.kept) {
+                if !found.contains(&obstacle) {
+                    found.push(obstacle);
+                }
+            }
+        }
+    }
+    found
+}
