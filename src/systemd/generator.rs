@@ -31,7 +31,8 @@ pub fn run() {
     }
     let log = Log::open(NAME);
     // Of the three directories the first: what is written there is weaker than /etc.
-    let Some(output) = env::args_os().nth(1).map(PathBuf::from) else {
+    let output = env::args_os().nth(1).map(PathBuf::from).filter(|output| output.is_absolute());
+    let Some(output) = output else {
         log.say(
             Level::Error,
             "run by systemd, with the directory to write to; see kubens-generator(8)",

@@ -30,6 +30,10 @@ pub enum Basis {
     Nothing,
 }
 
+/// What is said of [`Basis::Running`].
+pub const PENDING: &str = "kubens.toml names another pin, other presets or other settings for them than \
+    the services run by; that is pending until all of them have stopped";
+
 /// What holds, with the file `given` (none if it is broken), the configuration that kubens.service
 /// `accepted`, and whether a group runs inside by that.
 #[must_use]

@@ -6,7 +6,7 @@ use crate::namespace::pin::{
     self, Accepted, Mode, Outcome, Patience, Removal, Request, Source, Target, Wanted, When,
 };
 use crate::systemd::enabled::Enabled;
-use crate::systemd::in_force::group;
+use crate::systemd::in_force::{Basis, InForce, PENDING, group};
 use crate::systemd::running::Side;
 use crate::systemd::survey::{self, Candidate, Survey};
 use std::error::Error as StdError;
@@ -76,13 +76,16 @@ impl StdError for Error {
 
 /// Pins as `kubens.toml` says, for where the services run now: none runs, hidden; some run on the
 /// host, common, so that those that start inside see the same; some run in a namespace whose pin was
-/// lost, that one.
+/// lost, that one. What runs inside goes on by the configuration that it was started by.
 ///
 /// # Errors
 /// [`Error`], with everything as it was before.
 pub fn start() -> Result<Outcome, Error> {
     let survey = Survey::read(Path::new("/"), false, None).map_err(Error::Survey)?;
-    let configuration = survey.given.map_err(Error::Configuration)?;
+    let InForce { configuration, basis } = survey.in_force();
+    if let Err(error) = survey.given {
+        return Err(Error::Configuration(error));
+    }
     let accepted = survey.state.as_ref().and_then(|state| state.configuration.as_ref());
     if let Some(old) = accepted.map(|old| &old.pin).filter(|old| **old != configuration.pin) {
         if is_pinned(old) {
@@ -100,7 +103,10 @@ pub fn start() -> Result<Outcome, Error> {
         Some(pid) => pin::adopt(&target, &Source { pid, unit: None }, Some(&accepted)),
         None => make(&target, &accepted, &sides),
     };
-    let outcome = pinned.map_err(|(error, left)| Error::Pin(error, left))?;
+    let mut outcome = pinned.map_err(|(error, left)| Error::Pin(error, left))?;
+    if basis == Basis::Running {
+        outcome.warnings.push(PENDING.to_owned());
+    }
     pin::publish(&target).map_err(|error| Error::Pin(error, Vec::new()))?;
     Ok(outcome)
 }

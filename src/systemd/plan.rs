@@ -7,7 +7,7 @@ use crate::systemd::assess::Node;
 use crate::systemd::drop_in::{DropIn, Programs};
 use crate::systemd::enabled::Enabled;
 use crate::systemd::group::{Fate, Group, Situation, decide};
-use crate::systemd::in_force::{Basis, group, in_force};
+use crate::systemd::in_force::{Basis, PENDING, group};
 use crate::systemd::running::Side;
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::Found;
@@ -46,13 +46,7 @@ pub struct Plan {
 /// The plan for what `survey` found. The programs are in the directory `bin`.
 #[must_use]
 pub fn plan(survey: &Survey, bin: &Path) -> Plan {
-    let accepted = survey.state.as_ref().and_then(|state| state.configuration.as_ref());
-    let runs_inside = accepted.is_some_and(|accepted| {
-        let mut members =
-            survey.candidates.iter().filter(|one| group(accepted, &one.names).is_some());
-        members.any(|one| matches!(one.side, Some(Side::Inside(_) | Side::Elsewhere(_))))
-    });
-    let in_force = in_force(survey.given.as_ref().ok(), accepted, runs_inside);
+    let in_force = survey.in_force();
     let programs = Programs { bin: bin.to_owned(), pin: in_force.configuration.pin.clone() };
     let node = Node { survey, in_force, programs };
 
@@ -80,9 +74,7 @@ impl Node<'_> {
             messages.push((Level::Error, format!("{}; {then}", chain(error))));
         }
         if self.in_force.basis == Basis::Running {
-            let text = "kubens.toml names another pin, other presets or other settings for them than the \
-                        services run by; that is pending until all of them have stopped";
-            messages.push((Level::Warning, text.to_owned()));
+            messages.push((Level::Warning, PENDING.to_owned()));
         }
         messages
     }

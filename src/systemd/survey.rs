@@ -8,7 +8,7 @@ use crate::systemd::cgroup;
 use crate::systemd::command::parse;
 use crate::systemd::directives::{Why, obstacles};
 use crate::systemd::enabled::{Enabled, enabled};
-use crate::systemd::in_force::units;
+use crate::systemd::in_force::{InForce, group, in_force, units};
 use crate::systemd::running::{Known, Programs, Side, look_at, side};
 use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::unit::{Found, find, read};
@@ -156,6 +156,18 @@ impl Survey {
         }
         let search = Search { root: root.to_owned() };
         Ok(Self { enabled, given, state, candidates, search })
+    }
+
+    /// The configuration that holds.
+    #[must_use]
+    pub fn in_force(&self) -> InForce {
+        let accepted = self.state.as_ref().and_then(|state| state.configuration.as_ref());
+        let runs_inside = accepted.is_some_and(|accepted| {
+            let mut members =
+                self.candidates.iter().filter(|one| group(accepted, &one.names).is_some());
+            members.any(|one| matches!(one.side, Some(Side::Inside(_) | Side::Elsewhere(_))))
+        });
+        in_force(self.given.as_ref().ok(), accepted, runs_inside)
     }
 
     /// The candidate with this name, or an alias of it.
