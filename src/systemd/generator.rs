@@ -70,8 +70,10 @@ pub fn programs() -> Option<PathBuf> {
     let own = fs::read_link("/proc/self/exe").ok()?;
     let beside = own.parent()?.to_owned();
     let prefix = beside.ancestors().nth(3).map(|prefix| prefix.join("bin"));
+    // A unit's file is UTF-8.
     let has_all = |bin: &PathBuf| {
-        ["kubens-exec", "kubensenter"].iter().all(|name| is_program(&bin.join(name)))
+        let names = ["kubens-exec", "kubensenter"];
+        bin.to_str().is_some() && names.iter().all(|name| is_program(&bin.join(name)))
     };
     [Some(beside), prefix].into_iter().flatten().find(has_all)
 }
