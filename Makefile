@@ -8,7 +8,8 @@ CARGO = cargo
 SHIMS = kubens-exec kubensenter
 # At a fixed address: relocations would take a tenth of their time (make bench; SECURITY.md).
 SHIM_MODEL = -C relocation-model=static
-PROGRAMS = $(SHIMS) kubens
+PROGRAMS = $(SHIMS) $(ADMIN)
+ADMIN = kubens kubens-generator
 
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 HOST_ARCH := $(or $(firstword $(subst -, ,$(HOST))),$(shell uname -m))
@@ -18,7 +19,13 @@ DIST = $(TARGET_DIR)/dist
 SOURCES := Cargo.toml Cargo.lock build.rs link.ld $(shell find src -name '*.rs')
 SCRIPTS = .ci/run $(shell find benches tests -name "*.sh")
 
+BIN = $(DESTDIR)$(PREFIX)/bin
+# Where systemd looks, if PREFIX is /usr or /usr/local.
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+GENERATORS = $(DESTDIR)$(PREFIX)/lib/systemd/system-generators
 SHARE = $(DESTDIR)$(PREFIX)/share
+DOCUMENTS = $(SHARE)/doc/kubens
+MANIFESTS = $(SHARE)/kubens
 BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
 ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
 FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
@@ -48,11 +55,21 @@ lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-
 release: $(patsubst %,$(DIST)/%/kubens,$(sort $(HOST_ARCH) $(ARCHES))) ## build static programs into target/dist/ARCH
 
 install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (DESTDIR=, PREFIX=/usr)
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man8 $(SHARE)/doc/kubens \
+	install -d $(BIN) $(UNITS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man8 \
 		$(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
-	install -m 0755 $(PROGRAMS:%=$(DIST)/$(HOST_ARCH)/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(patsubst %,$(DIST)/$(HOST_ARCH)/%,$(SHIMS) kubens) $(BIN)
+	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-generator $(GENERATORS)
+	sed '/^Exec/s,=/usr/bin/,=$(PREFIX)/bin/,' config/systemd/kubens.service >$(UNITS)/kubens.service
+	chmod 0644 $(UNITS)/kubens.service
+	install -m 0644 man/*.5 $(SHARE)/man/man5
 	install -m 0644 man/*.8 $(SHARE)/man/man8
-	install -m 0644 README.md SECURITY.md CHANGELOG.md LICENSE $(SHARE)/doc/kubens
+	for file in README.md SECURITY.md CHANGELOG.md LICENSE docs/install/*.md; do \
+		install -D -m 0644 $$file $(DOCUMENTS)/$$file || exit; \
+	done
+	install -D -m 0644 config/kubens.toml $(DOCUMENTS)/examples/kubens.toml
+	for file in $$(cd config && find openshift -type f); do \
+		install -D -m 0644 config/$$file $(MANIFESTS)/$$file || exit; \
+	done
 	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.bash $(BASH_COMPLETIONS)/kubens
 	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.zsh $(ZSH_COMPLETIONS)/_kubens
 	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.fish $(FISH_COMPLETIONS)/kubens.fish
@@ -81,7 +98,7 @@ $(DIST)/%/kubens: $(SOURCES)
 			$(CARGO) build --release --locked --target $$triple "$$@"; \
 	}; \
 	model='$(SHIM_MODEL)'; build --no-default-features $(SHIMS:%=--bin %) && \
-		{ model=; build --bin kubens; } || failed=yes; \
+		{ model=; build $(ADMIN:%=--bin %); } || failed=yes; \
 	if test -n "$${failed-}"; then \
 		test $* != $(HOST_ARCH) || exit 1; \
 		echo "release: $* is left out: it cannot be built here"; exit 0; \
@@ -93,27 +110,47 @@ $(DIST)/%/kubens: $(SOURCES)
 	test $* = $(HOST_ARCH) || exit 0; \
 	for shell in bash zsh fish; do $@ completions $$shell >$(@D)/kubens.$$shell; done
 
-# What the tests run beside the programs themselves.
+# What the tests run beside the programs themselves: PROGRAM=PACKAGE, of what is missing alone, so that
+# nothing that is there is replaced by another vendor's. Of those in the second list the tests know
+# others that do as well.
+APT_TOOLS = runc=runc busybox=busybox-static strace=strace unshare=util-linux ctr=containerd \
+	systemctl=systemd dbus-daemon=dbus mkfs.ext4=e2fsprogs
+DNF_TOOLS = $(subst busybox-static,busybox,$(subst =dbus,=dbus-daemon,$(APT_TOOLS)))
+EXTRA_TOOLS = kubectl=kubernetes-client
+
+# containerd is not to be started: where systemd runs, Debian's package would do so.
 test-tools:
-	@PATH=$$PATH:/usr/sbin:/sbin; missing=; \
-	for tool in runc busybox strace unshare; do \
-		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
-	done; \
-	test -n "$$missing" || exit 0; \
+	@PATH=$$PATH:/usr/sbin:/sbin; \
 	if command -v apt-get >/dev/null; then \
-		packages='runc busybox-static strace util-linux'; \
-		get='apt-get -qq -y --no-install-recommends install'; update='apt-get -qq update'; \
+		tools='$(APT_TOOLS)'; update='apt-get -qq update'; \
+		get='apt-get -qq -y --no-install-recommends install'; \
 	elif command -v dnf >/dev/null; then \
-		packages='runc busybox strace util-linux'; get='dnf -q -y install'; update=false; \
+		tools='$(DNF_TOOLS)'; update=false; get='dnf -q -y install'; \
 	else \
-		echo "test: some tests need these programs:$$missing"; exit 0; \
+		tools='$(APT_TOOLS)'; get=; \
 	fi; \
-	if test "$$(id -u)" != 0; then \
-		echo "test: some tests need$$missing; as root: $$get $$packages"; exit 0; \
+	packages() { \
+		for tool in $$*; do \
+			command -v $${tool%%=*} >/dev/null || printf ' %s' $${tool#*=}; \
+		done; \
+	}; \
+	missing=$$(packages $$tools); extra=$$(packages $(EXTRA_TOOLS)); \
+	test -n "$$missing$$extra" || exit 0; \
+	if test -z "$$get"; then \
+		echo "test: some tests need programs of:$$missing$$extra"; exit 0; \
+	elif test "$$(id -u)" != 0; then \
+		echo "test: some tests need more; as root: $$get$$missing$$extra"; exit 0; \
 	fi; \
-	echo "test: installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
-	$$get $$packages >/dev/null 2>&1 || { $$update && $$get $$packages >/dev/null; } || \
-		echo "test: could not be installed:$$missing"
+	mask=; ! test -d /run/systemd/system || mask='--quiet --runtime containerd.service'; \
+	test -z "$$mask" || systemctl mask $$mask; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	for packages in "$$missing" "$$extra"; do \
+		test -n "$$packages" || continue; \
+		echo "test: installing$$packages"; \
+		$$get $$packages >/dev/null 2>&1 || { $$update && $$get $$packages >/dev/null; } || \
+			echo "test: could not be installed:$$packages"; \
+	done; \
+	test -z "$$mask" || systemctl unmask $$mask
 
 lint-format:
 	@$(CARGO) fmt --version >/dev/null 2>&1 || \
@@ -131,7 +168,7 @@ lint-docs:
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked
 
 lint-man:
-	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/*.8; \
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/*.[58]; \
 	else echo "lint: mandoc is not installed: the man pages were not checked"; fi
 
 lint-shell:

@@ -10,6 +10,9 @@
 mod common;
 
 use common::{Host, has};
+use kubens::configuration::{Configuration, Error, Exec, Hint, Preset, Wrap, Wrong};
+use kubens::systemd::directives::{Why, obstacles};
+use kubens::systemd::service::Service;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,8 +71,18 @@ fn set(words: &[&str]) -> BTreeSet<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
+/// The manual pages, with their sections.
+const PAGES: [(&str, u8); 5] = [
+    ("kubens", 8),
+    ("kubens-exec", 8),
+    ("kubens-generator", 8),
+    ("kubensenter", 8),
+    ("kubens.toml", 5),
+];
+
 fn page(name: &str) -> String {
-    read(&format!("man/{name}.8"))
+    let (_, section) = PAGES.iter().find(|(page, _)| *page == name).expect(name);
+    read(&format!("man/{name}.{section}"))
 }
 
 #[test]
@@ -92,17 +105,36 @@ fn the_shims_pages_explain_their_options_and_no_others() {
     }
 }
 
-/// The verbs that `kubens --help` lists.
-fn verbs() -> BTreeSet<String> {
-    let help = output(KUBENS, &["--help"]);
-    let list = section(&help, "Commands:", &["Options:"]);
+/// The verbs that a help lists.
+fn listed(help: &str) -> Vec<String> {
+    let list = section(help, "Commands:", &["Options:"]);
     list.iter().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// The verbs of kubens; those that have verbs of their own with these.
+fn verbs() -> BTreeSet<String> {
+    let mut verbs = BTreeSet::new();
+    for verb in listed(&output(KUBENS, &["--help"])) {
+        let help = if verb == "help" { String::new() } else { help_of(&verb) };
+        if !help.contains("\nCommands:\n") {
+            verbs.insert(verb);
+            continue;
+        }
+        let below = listed(&help).into_iter().filter(|below| below != "help");
+        verbs.extend(below.map(|below| format!("{verb} {below}")));
+    }
+    verbs
+}
+
+fn help_of(verb: &str) -> String {
+    let words: Vec<&str> = verb.split(' ').chain(["--help"]).collect();
+    output(KUBENS, &words)
 }
 
 #[test]
 fn the_page_of_kubens_explains_its_verbs_and_no_others() {
     let verbs = verbs();
-    assert!(verbs.contains("pin"), "{verbs:?}");
+    assert!(verbs.contains("pin") && verbs.contains("render dropin"), "{verbs:?}");
     let page = page("kubens");
     let told = page.lines().filter_map(|line| line.strip_prefix(".Ss kubens "));
     assert_eq!(told.map(str::to_owned).collect::<BTreeSet<_>>(), verbs);
@@ -117,25 +149,26 @@ fn the_page_of_kubens_explains_the_options_of_each_verb_and_no_others() {
         if verb == "help" {
             continue;
         }
-        let help = flags_of_help(&output(KUBENS, &[&verb, "--help"]));
-        let mut told = flags_of_page(&section(&page, &format!(".Ss kubens {verb}"), &[".S"]));
+        let mut told =
+            flags_of_page(&section(&page, &format!(".Ss kubens {verb}"), &[".Ss", ".Sh"]));
         told.extend(for_all.iter().cloned());
-        assert_eq!(told, help, "kubens(8) and kubens {verb} --help differ");
+        assert_eq!(
+            told,
+            flags_of_help(&help_of(&verb)),
+            "kubens(8) and kubens {verb} --help differ"
+        );
     }
 }
 
 #[test]
 fn what_a_synopsis_names_exists() {
-    for (name, program, verbs) in [
-        ("kubens-exec", EXEC, &[""][..]),
-        ("kubensenter", ENTER, &[""]),
-        ("kubens", KUBENS, &["pin", "unpin", "completions"]),
-    ] {
-        let mut help = BTreeSet::new();
-        for verb in verbs {
-            let words = [verb, "--help"];
-            help.extend(flags_of_help(&output(program, &words[usize::from(verb.is_empty())..])));
-        }
+    let of_kubens = verbs().into_iter().filter(|verb| verb != "help");
+    let of_kubens: String = of_kubens.map(|verb| help_of(&verb)).collect();
+    let of_shims = |program| output(program, &["--help"]);
+    for (name, help) in
+        [("kubens-exec", of_shims(EXEC)), ("kubensenter", of_shims(ENTER)), ("kubens", of_kubens)]
+    {
+        let help = flags_of_help(&help);
         let page = page(name);
         let synopsis = section(&page, ".Sh SYNOPSIS", &[".Sh"]).join(" ");
         for word in synopsis.split_whitespace().filter(|word| word.starts_with('-')) {
@@ -143,6 +176,17 @@ fn what_a_synopsis_names_exists() {
             assert!(flag == "--" || help.contains(&flag), "{name}(8): no {flag}");
         }
     }
+}
+
+#[test]
+fn the_synopsis_of_kubens_has_each_verb() {
+    let page = page("kubens");
+    let lines = section(&page, ".Sh SYNOPSIS", &[".Sh"]);
+    let words = lines.iter().filter_map(|line| {
+        let line = line.strip_prefix(".Cm ").or_else(|| line.strip_prefix(".Op Cm "))?;
+        Some(line.split(" Ar ").next().unwrap().to_owned())
+    });
+    assert_eq!(words.collect::<BTreeSet<_>>(), verbs());
 }
 
 /// Rows of cells, blanks at their ends and emphasis taken away.
@@ -256,24 +300,63 @@ fn told(page: &str, from: &str) -> BTreeSet<String> {
     lines.iter().filter_map(|line| line.strip_prefix(".It Va ")).map(str::to_owned).collect()
 }
 
+/// Checks that the page tells, in the list after the line `from`, the fields of `json` and no others. An
+/// object that holds fields may be told by them alone.
+fn compare(page: &str, json: &str, from: &str) {
+    let (is, told) = (fields(json), told(page, from));
+    let holds = |name: &String| is.iter().any(|other| other.starts_with(&format!("{name}.")));
+    let untold: Vec<_> = is.iter().filter(|name| !told.contains(*name)).collect();
+    assert!(untold.iter().all(|name| holds(name)), "{from}: not told: {untold:?}");
+    assert!(told.is_subset(&is), "{from}: {told:?} are not all in {is:?}");
+}
+
 #[test]
 fn the_page_of_kubens_explains_each_field_of_its_objects() {
     let host = Host::new();
     let page = page("kubens");
-    // An object that holds fields may be told by them alone.
-    let compare = |json: &str, from: &str| {
-        let (is, told) = (fields(json), told(&page, from));
-        let holds = |name: &String| is.iter().any(|other| other.starts_with(&format!("{name}.")));
-        let untold: Vec<_> = is.iter().filter(|name| !told.contains(*name)).collect();
-        assert!(untold.iter().all(|name| holds(name)), "{from}: not told: {untold:?}");
-        assert!(told.is_subset(&is), "{from}: {told:?} are not all in {is:?}");
-    };
-    compare(host.sh("kubens pin --json").ok(), ".Cm pin :");
-    compare(host.sh("cat /run/kubens/state.json").ok(), ".It Pa /run/kubens/state.json");
+    compare(&page, host.sh("kubens pin --json").ok(), ".Cm pin :");
     let script = "kubens-exec sleep 60 & NS=/proc/$!/ns/mnt
         while test $NS -ef /proc/self/ns/mnt; do sleep 0.05; done
         kubens unpin --if-unused --json; kill $!";
-    compare(host.sh(script).ok(), ".Cm unpin :");
+    compare(&page, host.sh(script).ok(), ".Cm unpin :");
+}
+
+#[test]
+fn the_page_of_kubens_explains_each_field_of_the_state() {
+    // What is written down of a pin that kubens.service made is all that there can be.
+    let host = Host::prepared_by(
+        "mount --make-rshared /; mkdir /run/etc; mount --bind /run/etc /run/etc
+         mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work etc /etc 2>/dev/null ||
+             { cp -r /etc/passwd /etc/group /run/etc; mount --bind /run/etc /etc; }
+         mkdir /etc/kubens; printf '[[service]]\\nunit = \"x.service\"\\n' >/etc/kubens/kubens.toml
+         chmod 0644 /etc/kubens/kubens.toml",
+    );
+    host.sh("kubens pin --unit").ok();
+    let state = host.sh("cat /run/kubens/state.json");
+    compare(&page("kubens"), state.ok(), ".It Pa /run/kubens/state.json");
+}
+
+#[test]
+fn the_page_of_kubens_explains_each_field_of_what_is_rendered() {
+    let tree = tempfile::tempdir().unwrap();
+    let units = tree.path().join("etc/systemd/system");
+    fs::create_dir_all(&units).unwrap();
+    let root = tree.path().to_str().unwrap();
+    for (text, status, written) in
+        [("[Service]\nExecStart=/bin/x\n", 0, false), ("[Service]\nExecStart=/bin/$x\n", 1, false)]
+    {
+        fs::write(units.join("x.service"), text).unwrap();
+        let words = ["render", "dropin", "--root", root, "--json", "x"];
+        let done = Command::new(KUBENS).args(words).output().unwrap();
+        assert_eq!(done.status.code(), Some(status), "{done:?}");
+        let json = String::from_utf8(done.stdout).unwrap();
+        compare(&page("kubens"), &json, ".Cm render dropin :");
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["can_wrap"], status == 0);
+        assert_eq!(value["text"].is_null(), status != 0);
+        assert_eq!(value["written"], written);
+        assert!(!value["reasons"].as_array().unwrap().is_empty(), "{json}");
+    }
 }
 
 #[test]
@@ -286,10 +369,194 @@ fn the_files_beside_a_pin_are_those_of_the_page() {
         .lines()
         .map(|name| format!("/run/kubens/{name}"))
         .collect();
-    let page = page("kubens");
-    let files = section(&page, ".Sh FILES", &[".Sh"]);
-    let told = files.iter().filter_map(|line| line.strip_prefix(".It Pa "));
-    assert_eq!(told.map(str::to_owned).collect::<BTreeSet<_>>(), there);
+    let beside: BTreeSet<String> = files_of(&page("kubens"))
+        .into_iter()
+        .filter(|path| path.starts_with("/run/kubens/"))
+        .collect();
+    assert_eq!(beside, there);
+}
+
+/// The files that a page names in its list of them.
+fn files_of(page: &str) -> BTreeSet<String> {
+    let files = section(page, ".Sh FILES", &[".Sh"]);
+    files.iter().filter_map(|line| line.strip_prefix(".It Pa ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn files_that_the_pages_name_are_installed_or_made() {
+    // What is installed is tried in tests/install.rs; here, that the pages use those names.
+    let known = [
+        "/etc/kubens/kubens.toml",
+        "/usr/lib/systemd/system/kubens.service",
+        "/usr/share/doc/kubens/examples/kubens.toml",
+        "/run/kubens/mnt",
+        "/run/kubens/env",
+        "/run/kubens/state.json",
+        "/run/kubens/lock",
+        "/run/systemd/generator/*.service.d/zzz-kubens.conf",
+        "/dev/kmsg",
+        "/proc/1/root",
+        "/proc/cmdline",
+        "/proc/self",
+    ];
+    for (name, section) in PAGES {
+        for path in files_of(&page(name)) {
+            assert!(known.contains(&path.as_str()), "{name}({section}): {path}");
+        }
+    }
+    assert_eq!(kubens::configuration::PATH, known[0]);
+}
+
+/// The keys that can stand at this place of kubens.toml, as the parser names them to who misses one.
+fn keys(before: &str) -> BTreeSet<String> {
+    match Configuration::parse(&format!("{before}qqqqqqqq = 1"), Path::new("x")) {
+        Err(Error::Text(_, _, Wrong::Key(_, Hint::OneOf(keys)))) => set(&keys),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The items of a list of the page, by the macro that marks them.
+fn items(lines: &[&str], of: &str) -> BTreeSet<String> {
+    let items = lines.iter().filter_map(|line| line.strip_prefix(&format!(".It {of} ")));
+    items.filter_map(|item| item.split(' ').next()).map(str::to_owned).collect()
+}
+
+fn value_names<T>(all: &[(&str, T)]) -> BTreeSet<String> {
+    all.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
+#[test]
+fn the_page_of_the_configuration_explains_its_keys_and_no_others() {
+    let page = page("kubens.toml");
+    let of_node = section(&page, ".Ss Keys of the node", &[".Ss"]);
+    let mut told = items(&of_node, "Ic");
+    // That one has a section of its own.
+    assert!(told.insert("service".to_owned()) && page.contains("\n.Ql [[service]]\n"));
+    assert_eq!(told, keys(""));
+    let of_service = section(&page, ".Ss Keys of a service", &[".Ss"]);
+    assert_eq!(items(&of_service, "Ic"), keys("[[service]]\n"));
+
+    let mut values = value_names(&Wrap::ALL);
+    values.extend(value_names(&Exec::ALL));
+    assert_eq!(items(&of_service, "Cm"), values);
+}
+
+#[test]
+fn the_page_of_the_configuration_explains_the_presets() {
+    let page = page("kubens.toml");
+    let rows = section(&page, ".Ss Presets", &[".Ss"]);
+    let rows = rows.iter().filter_map(|line| line.strip_prefix(".It Cm "));
+    let told = table(rows.map(|row| row.split(" Ta ").collect()));
+    let is: Table = Preset::ALL
+        .iter()
+        .map(|(name, preset)| {
+            let group = kubens::systemd::group::Group::from(*preset).to_string();
+            let group = if group == "the node group" { "node" } else { name };
+            vec![(*name).to_owned(), preset.units().join(" "), group.to_owned()]
+        })
+        .collect();
+    assert_eq!(told, is);
+    let names: Vec<String> = Configuration::default()
+        .presets
+        .iter()
+        .map(|preset| Preset::ALL.iter().find(|(_, one)| one == preset).unwrap().0.to_owned())
+        .collect();
+    let default = format!("[\\(dq{}\\(dq]", names.join("\\(dq, \\(dq"));
+    assert!(page.contains(&default), "{default}");
+}
+
+#[test]
+fn the_example_of_a_configuration_has_each_key_with_its_default() {
+    let example = read("config/kubens.toml");
+    let settings: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')))
+        .collect();
+    let names = settings.iter().map(|line| match line.split_once(" = ") {
+        Some((name, _)) => name.to_owned(),
+        None => line.trim_matches(['[', ']']).to_owned(),
+    });
+    let mut known = keys("");
+    known.extend(keys("[[service]]\n"));
+    assert_eq!(names.collect::<BTreeSet<_>>(), known);
+    let parse = |text: &str| Configuration::parse(text, Path::new("kubens.toml")).unwrap();
+    assert_eq!(parse(&example), Configuration::default());
+    let mut all = parse(&settings.join("\n"));
+    let service = all.services.pop().unwrap();
+    assert_eq!((service.wrap, service.exec), (Wrap::default(), Exec::default()));
+    assert_eq!(all, Configuration::default());
+}
+
+/// Why a service with this setting is not wrapped, if it is not.
+fn obstacle(setting: &str) -> Option<Why> {
+    let text = format!("[Service]\nExecStart=/bin/x\n{setting}\n");
+    let service = Service::read(&[(PathBuf::from("x.service"), text.into_bytes())]);
+    obstacles(&service, "").first().map(|obstacle| obstacle.why)
+}
+
+#[test]
+fn the_page_of_the_generator_names_the_settings_that_are_in_the_way() {
+    let page = page("kubens-generator");
+    let lines = section(&page, ".Ss What is not wrapped", &["Its command cannot"]);
+    let mut kind = "";
+    let mut counts = [0; 4];
+    let mut named = BTreeSet::new();
+    for line in lines {
+        let is_head = ["Its unit has a mount", "It has another root", "It may not join", "but not"]
+            .iter()
+            .position(|head| line.contains(head));
+        if let Some(index) = is_head {
+            kind = ["own", "never", "join", "harmless"][index];
+        }
+        let setting =
+            line.strip_prefix(".Ql ").map(|rest| rest.trim_end_matches([' ', ',', ';', '.']));
+        let Some((name, value)) = setting.and_then(|setting| setting.split_once('=')) else {
+            continue;
+        };
+        if name.starts_with(char::is_lowercase) || value.starts_with('\\') {
+            continue;
+        }
+        named.insert(name.to_owned());
+        let name = name.replace('*', "New");
+        let value = match (name.as_str(), value) {
+            ("User", _) => "nobody",
+            ("StateDirectory", _) => "a:b:ro",
+            ("MountFlags", _) => "private",
+            ("CapabilityBoundingSet", _) => "CAP_SYS_ADMIN",
+            ("RestrictNamespaces", _) => "net",
+            ("SystemCallFilter", _) => "~setns",
+            (_, "") => "yes",
+            (_, value) => value,
+        };
+        let (expected, index) = match kind {
+            "own" => (Some(Why::OwnNamespace), 0),
+            "never" => (Some(Why::Never), 1),
+            "join" => (Some(Why::JoinImpossible), 2),
+            _ => (None, 3),
+        };
+        assert_eq!(obstacle(&format!("{name}={value}")), expected, "{name}={value}");
+        counts[index] += 1;
+        if kind == "harmless" && name == "ProtectHostname" {
+            kind = "own";
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 1), "{counts:?}");
+
+    // And the other way round: each that the code names.
+    let code = read("src/systemd/directives.rs");
+    let rules = code.split("\nfn rule(").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let is_told = |name: &str| {
+        named.iter().any(|told| match told.split_once('*') {
+            Some((start, end)) => name.starts_with(start) && name.ends_with(end),
+            None => told == name,
+        })
+    };
+    let mut count = 0;
+    for name in rules.split('"').skip(1).step_by(2).filter(|name| name.len() > 9) {
+        assert!(is_told(name), "kubens-generator(8) does not tell of {name}=");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
 }
 
 /// The paths of the README's map.
@@ -324,7 +591,14 @@ fn links_between_the_documents_lead_somewhere() {
         let text = read(document);
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://")) {
-            assert!(house().join(link).exists(), "{document}: no {link}");
+            let (file, title) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { document } else { file };
+            assert!(house().join(file).exists(), "{document}: no {link}");
+            let title = title.replace('-', " ");
+            let is_it = |line: &str| {
+                line.starts_with('#') && line.trim_start_matches('#').trim().to_lowercase() == title
+            };
+            assert!(title.is_empty() || read(file).lines().any(is_it), "{document}: no {link}");
         }
     }
 }
@@ -334,8 +608,8 @@ fn the_manual_is_in_good_form() {
     if !has("mandoc") {
         return;
     }
-    for name in ["kubens", "kubens-exec", "kubensenter"] {
-        let path = house().join(format!("man/{name}.8"));
+    for (name, section) in PAGES {
+        let path = house().join(format!("man/{name}.{section}"));
         let lint = Command::new("mandoc").args(["-T", "lint"]).arg(&path).output().unwrap();
         let found = String::from_utf8_lossy(&lint.stdout);
         // Which pages are installed, and indexed, is the machine's affair.
@@ -343,6 +617,32 @@ fn the_manual_is_in_good_form() {
         let found: Vec<&str> = found.lines().filter(elsewhere).collect();
         assert!(found.is_empty(), "{}", found.join("\n"));
         let page = fs::read_to_string(&path).unwrap();
-        assert!(page.contains(&format!(".Dt {} 8\n", name.to_uppercase())), "{name}(8)");
+        let title = format!(".Dt {} {section}\n", name.to_uppercase());
+        assert!(page.contains(&title), "{name}({section})");
+    }
+}
+
+#[test]
+fn each_page_is_one_of_those_that_are_checked() {
+    let names = fs::read_dir(house().join("man")).unwrap().map(|entry| entry.unwrap().file_name());
+    let there: BTreeSet<String> = names.map(|name| name.into_string().unwrap()).collect();
+    assert_eq!(there, PAGES.iter().map(|(name, section)| format!("{name}.{section}")).collect());
+}
+
+#[test]
+fn the_pages_of_this_house_refer_to_each_other() {
+    for (name, section_) in PAGES {
+        let page = page(name);
+        let also = section(&page, ".Sh SEE ALSO", &[".Sh"]).join("\n");
+        for (other, number) in PAGES.iter().filter(|(other, _)| *other != name) {
+            let is_there = also.contains(&format!(".Xr {other} {number}"));
+            // The shims know of no configuration.
+            let needs_not =
+                *other == "kubens.toml" && ["kubens-exec", "kubensenter"].contains(&name);
+            assert!(
+                is_there || needs_not,
+                "{name}({section_}) does not refer to {other}({number})"
+            );
+        }
     }
 }
