@@ -52,6 +52,7 @@ fn service(text: &str) -> Result<String, String> {
     match text {
         "" => Err("the name of a service is missing".to_owned()),
         text if text.contains('/') => Err("give a unit's name, not a path".to_owned()),
+        "kubens" | "kubens.service" => Err("kubens.service makes the pin itself".to_owned()),
         text if text.ends_with(".service") => Ok(text.to_owned()),
         text if text.contains('.') => Err("only services can be wrapped".to_owned()),
         text => Ok(format!("{text}.service")),

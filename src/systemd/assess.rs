@@ -3,7 +3,7 @@
 
 use crate::configuration::{Exec, ServiceEntry, Wrap};
 use crate::message::{plain, quoted};
-use crate::systemd::command::parse;
+use crate::systemd::command::{existing_wrapper, parse};
 use crate::systemd::directives::{Obstacle, obstacles};
 use crate::systemd::drop_in::{self, DropIn, Programs};
 use crate::systemd::drop_ins::drop_in_name;
@@ -12,6 +12,7 @@ use crate::systemd::remarks::{outside, told};
 use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::{Found, UnitFiles};
+use std::path::Path;
 
 /// What each service is decided by.
 pub(super) struct Node<'a> {
@@ -24,6 +25,27 @@ impl Node<'_> {
     /// What the administrator set for it; the defaults where he did not name it.
     pub(super) fn entry(&self, candidate: &Candidate) -> Option<ServiceEntry> {
         entry(&self.in_force.configuration, &candidate.names)
+    }
+
+    /// The wrapper by which the service enters the namespace itself, if there is one.
+    pub(super) fn own_wrapper(&self, candidate: &Candidate) -> Option<String> {
+        let service = candidate.service.as_ref().ok()?;
+        service.exec("ExecStart").iter().flat_map(|line| parse(&line.value).commands).find_map(
+            |command| {
+                let program = std::iter::once(command.program.as_slice());
+                let words = program.chain(command.arguments.iter().map(Vec::as_slice));
+                existing_wrapper(words, &self.programs.pin)
+            },
+        )
+    }
+
+    /// Whether the service is given the environment file of the pin: CRI-O, and the traditional
+    /// wrappers, then join by themselves.
+    pub(super) fn has_environment(&self, candidate: &Candidate) -> bool {
+        let Ok(service) = &candidate.service else { return false };
+        let file = self.programs.pin.with_file_name("env");
+        let mut files = service.list("Service", "EnvironmentFile").into_iter();
+        files.any(|given| Path::new(given.trim_start_matches('-')) == file)
     }
 
     /// What is likely to go wrong with a service that is wrapped; what stays outside or is different.

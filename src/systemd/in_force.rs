@@ -35,17 +35,20 @@ pub const PENDING: &str = "kubens.toml names another pin, other presets or other
     the services run by; that is pending until all of them have stopped";
 
 /// What holds, with the file `given` (none if it is broken), the configuration that kubens.service
-/// `accepted`, and whether a group runs inside by that.
+/// `accepted`, and whether a group runs inside by that. `names` gives all names of a unit.
 #[must_use]
 pub fn in_force(
     given: Option<&Configuration>,
     accepted: Option<&Configuration>,
     runs_inside: bool,
+    names: &dyn Fn(&str) -> Vec<String>,
 ) -> InForce {
     let (configuration, basis) = match (given, accepted) {
         (Some(given), Some(accepted)) if runs_inside => {
-            let merged = merge(given, accepted);
-            let basis = if pending(given, &merged) { Basis::Running } else { Basis::File };
+            let is_in_group = |one: &ServiceEntry| group(accepted, &names(&one.unit)).is_some();
+            let merged = merge(given, accepted, &is_in_group);
+            let basis =
+                if pending(given, &merged, &is_in_group) { Basis::Running } else { Basis::File };
             (merged, basis)
         }
         (Some(given), _) => (given.clone(), Basis::File),
@@ -56,19 +59,26 @@ pub fn in_force(
 }
 
 /// The pin and the groups of `accepted`; what stands alone as `given`.
-fn merge(given: &Configuration, accepted: &Configuration) -> Configuration {
+fn merge(
+    given: &Configuration,
+    accepted: &Configuration,
+    is_in_group: &dyn Fn(&ServiceEntry) -> bool,
+) -> Configuration {
     let mut merged = accepted.clone();
-    let is_in_group = |one: &ServiceEntry| group(accepted, &[one.unit.as_str()]).is_some();
     merged.services.retain(is_in_group);
     merged.services.extend(given.services.iter().filter(|one| !is_in_group(one)).cloned());
     merged
 }
 
 /// Whether `given` asks for other groups, or another pin, than what holds.
-fn pending(given: &Configuration, merged: &Configuration) -> bool {
+fn pending(
+    given: &Configuration,
+    merged: &Configuration,
+    is_in_group: &dyn Fn(&ServiceEntry) -> bool,
+) -> bool {
     let of_groups = |all: &Configuration| -> Vec<ServiceEntry> {
         let mut own: Vec<ServiceEntry> = all.services.clone();
-        own.retain(|one| group(merged, &[one.unit.as_str()]).is_some());
+        own.retain(is_in_group);
         own.sort_by(|one, other| one.unit.cmp(&other.unit));
         own
     };
@@ -112,10 +122,24 @@ mod tests {
         Configuration::parse(text, Path::new("kubens.toml")).unwrap()
     }
 
+    /// A unit without aliases.
+    fn alone(unit: &str) -> Vec<String> {
+        vec![unit.to_owned()]
+    }
+
+    #[test]
+    fn a_member_by_another_name_is_a_member() {
+        let (given, accepted) =
+            (configuration(""), configuration("[[service]]\nunit = 'cri-o.service'"));
+        let names = |_: &str| vec!["crio.service".to_owned(), "cri-o.service".to_owned()];
+        let held = in_force(Some(&given), Some(&accepted), true, &names);
+        assert_eq!((held.basis, held.configuration.services.len()), (Basis::Running, 1));
+    }
+
     #[test]
     fn the_file_holds_while_nothing_runs_inside() {
         let (given, accepted) = (configuration("presets = ['k3s']"), configuration(""));
-        let held = in_force(Some(&given), Some(&accepted), false);
+        let held = in_force(Some(&given), Some(&accepted), false, &alone);
         assert_eq!(held, InForce { configuration: given, basis: Basis::File });
     }
 
@@ -124,7 +148,7 @@ mod tests {
         let accepted = configuration("[[service]]\nunit = 'crio.service'\nexec = 'all'");
         let given =
             configuration("pin = '/run/x/mnt'\npresets = []\n[[service]]\nunit = 'a.service'");
-        let held = in_force(Some(&given), Some(&accepted), true);
+        let held = in_force(Some(&given), Some(&accepted), true, &alone);
         assert_eq!(held.basis, Basis::Running);
         assert_eq!(held.configuration.pin, accepted.pin);
         assert_eq!(held.configuration.presets, accepted.presets);
@@ -136,16 +160,16 @@ mod tests {
     fn what_stands_alone_follows_the_file() {
         let accepted = configuration("[[service]]\nunit = 'a.service'");
         let given = configuration("presets = ['kubelet', 'containerd', 'crio']");
-        let held = in_force(Some(&given), Some(&accepted), true);
+        let held = in_force(Some(&given), Some(&accepted), true, &alone);
         assert_eq!((held.basis, held.configuration.services.len()), (Basis::File, 0));
     }
 
     #[test]
     fn a_broken_file_changes_nothing() {
         let accepted = configuration("presets = ['rke2']");
-        let held = in_force(None, Some(&accepted), false);
+        let held = in_force(None, Some(&accepted), false, &alone);
         assert_eq!(held, InForce { configuration: accepted, basis: Basis::Accepted });
-        assert_eq!(in_force(None, None, true).basis, Basis::Nothing);
+        assert_eq!(in_force(None, None, true, &alone).basis, Basis::Nothing);
     }
 
     #[test]

@@ -88,6 +88,19 @@ impl Node<'_> {
             group(&self.in_force.configuration, &one.names) == Some(of) && exists(one)
         };
         let members: Vec<&Candidate> = self.survey.candidates.iter().filter(in_group).collect();
+        if let Some(wrapper) = self.enters_by_itself(&members) {
+            let text = format!(
+                "{of} is left as it is: it enters the namespace by itself, by '{}' and the environment \
+                 file of the pin",
+                plain(&wrapper)
+            );
+            plan.messages.push((Level::Warning, text.clone()));
+            for candidate in members {
+                let drop_in = Err(vec![text.clone()]);
+                self.judge(candidate, Some((of, &[])), drop_in, false, plan);
+            }
+            return;
+        }
         let sides: Vec<Side> = members.iter().filter_map(|one| one.side).collect();
         let strict: Vec<_> = members.iter().map(|one| self.drop_in(one, false)).collect();
         let state = self.survey.state.as_ref();
@@ -107,6 +120,16 @@ impl Node<'_> {
             let drop_in = if stays { self.drop_in(candidate, true) } else { strict };
             self.judge(candidate, Some((of, &said)), drop_in, fate.wrap, plan);
         }
+    }
+
+    /// The wrapper of a group of which every service enters the namespace by itself, and one does so by
+    /// that: the traditional way, as on `OpenShift`.
+    fn enters_by_itself(&self, members: &[&Candidate]) -> Option<String> {
+        let wrappers: Vec<Option<String>> =
+            members.iter().map(|one| self.own_wrapper(one)).collect();
+        let mut all = members.iter().zip(&wrappers);
+        let each = all.all(|(one, wrapper)| wrapper.is_some() || self.has_environment(one));
+        wrappers.into_iter().flatten().next().filter(|_| each)
     }
 
     fn about_the_group(
@@ -130,7 +153,7 @@ impl Node<'_> {
             });
             let reasons: Vec<String> = reasons.collect();
             let then = if fate.wrap {
-                "runs inside and stays there, but could not be wrapped now"
+                "runs inside and stays there, although it would not be wrapped now"
             } else {
                 "is not wrapped, none of it, since one service cannot be"
             };
@@ -156,7 +179,9 @@ impl Node<'_> {
         let is_wanted = self.is_enabled() && entry.wrap != Wrap::Never;
         if let (true, Err(reasons)) = (is_wanted, &drop_in) {
             let text = format!("{} is not wrapped: {}", plain(&candidate.name), reasons.join("; "));
-            plan.messages.push((Level::Error, text));
+            let is_switched_off =
+                matches!(&candidate.found, Found::Unit(files) if files.off_switch.is_some());
+            plan.messages.push((if is_switched_off { Level::Info } else { Level::Error }, text));
         }
         self.judge(candidate, None, drop_in, is_wanted, plan);
     }

@@ -167,7 +167,10 @@ impl Survey {
                 self.candidates.iter().filter(|one| group(accepted, &one.names).is_some());
             members.any(|one| matches!(one.side, Some(Side::Inside(_) | Side::Elsewhere(_))))
         });
-        in_force(self.given.as_ref().ok(), accepted, runs_inside)
+        let names = |unit: &str| {
+            self.candidate(unit).map_or_else(|| vec![unit.to_owned()], |one| one.names.clone())
+        };
+        in_force(self.given.as_ref().ok(), accepted, runs_inside, &names)
     }
 
     /// The candidate with this name, or an alias of it.
