@@ -30,11 +30,11 @@ BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
 ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
 FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
 
-.PHONY: help demo test bench install lint release clean test-tools \
+.PHONY: help demo test bench install lint release clean test-tools test-systemd-newer \
 	lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-version
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## see it work on this machine, in a scratch directory (root)
 	$(CARGO) build --release --locked --bins --examples
@@ -47,8 +47,10 @@ test: test-tools ## prove it; installs what the tests need when that is missing 
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) \
 		$(CARGO) test --locked --test pin --test shim --test runtime --test transparency
 
-bench: ## measure what the shim costs (root)
+bench: ## measure what the shim, the generator and a node cost (root)
 	$(CARGO) bench --locked --bench exec
+	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
+	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) $(CARGO) bench --locked --bench generator
 
 lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-version ## check format, lints, documents, licences, the oldest Rust
 
@@ -109,6 +111,34 @@ $(DIST)/%/kubens: $(SOURCES)
 	done; \
 	test $* = $(HOST_ARCH) || exit 0; \
 	for shell in bash zsh fish; do $@ completions $$shell >$(@D)/kubens.$$shell; done
+
+# The suites that boot a systemd, for those of other distributions.
+SYSTEMD_TESTS = systemd_boot systemd group roundtrip shutdown
+NEWER = trixie
+
+test-systemd-newer: $(NEWER:%=$(TARGET_DIR)/systemd-%/etc/os-release) ## the systemd tests with a newer systemd (root, Debian, network; NEWER=trixie)
+	@set -eu; for suite in $(NEWER); do \
+		root=$(abspath $(TARGET_DIR))/systemd-$$suite; \
+		echo "systemd $$(chroot $$root systemctl --version | sed -n '1s/systemd //p')"; \
+		KUBENS_TEST_MUST_RUN=1 KUBENS_TEST_ROOT=$$root \
+			$(CARGO) test --locked $(SYSTEMD_TESTS:%=--test %); \
+	done
+
+# From the mirror that this machine's own packages come from. What is half made goes.
+$(TARGET_DIR)/systemd-%/etc/os-release:
+	@set -eu; PATH=$$PATH:/usr/sbin:/sbin; export DEBIAN_FRONTEND=noninteractive; \
+	if ! command -v debootstrap >/dev/null; then \
+		get='apt-get -qq -y --no-install-recommends install debootstrap'; \
+		$$get >/dev/null 2>&1 || { apt-get -qq update && $$get >/dev/null; }; \
+	fi; \
+	mirror=$$(apt-get indextargets --format '$$(SITE)' 'Label: Debian' 'Created-By: Packages' | head -n 1); \
+	test -n "$$mirror" || { echo "test-systemd-newer: apt knows no mirror of Debian here"; exit 1; }; \
+	root=$(TARGET_DIR)/systemd-$*; rm -rf $$root $$root.new; mkdir -p $(TARGET_DIR); \
+	echo "installing Debian $* in $$root: a minute, 260 MB"; \
+	debootstrap --variant=minbase --include=systemd,dbus,iproute2,procps,e2fsprogs \
+		$* $(abspath $(TARGET_DIR))/systemd-$*.new "$$mirror" >$$root.log 2>&1 || \
+		{ tail -n 5 $$root.log; exit 1; }; \
+	rm -rf $$root.new/var/cache/apt/archives; mv $$root.new $$root; touch $$root/etc/os-release
 
 # What the tests run beside the programs themselves: PROGRAM=PACKAGE, of what is missing alone, so that
 # nothing that is there is replaced by another vendor's. Of those in the second list the tests know
