@@ -144,8 +144,8 @@ $(TARGET_DIR)/systemd-%/etc/os-release:
 # nothing that is there is replaced by another vendor's. Of those in the second list the tests know
 # others that do as well.
 APT_TOOLS = runc=runc busybox=busybox-static strace=strace unshare=util-linux ctr=containerd \
-	systemctl=systemd dbus-daemon=dbus mkfs.ext4=e2fsprogs
-DNF_TOOLS = $(subst busybox-static,busybox,$(subst =dbus,=dbus-daemon,$(APT_TOOLS)))
+	dockerd=docker.io podman=podman systemctl=systemd dbus-daemon=dbus mkfs.ext4=e2fsprogs
+DNF_TOOLS = $(subst docker.io,moby-engine,$(subst busybox-static,busybox,$(subst =dbus,=dbus-daemon,$(APT_TOOLS))))
 EXTRA_TOOLS = kubectl=kubernetes-client
 
 # containerd is not to be started: where systemd runs, Debian's package would do so.

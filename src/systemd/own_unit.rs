@@ -8,7 +8,7 @@ use crate::namespace::pin::{
 use crate::systemd::enabled::Enabled;
 use crate::systemd::in_force::{Basis, InForce, PENDING, group};
 use crate::systemd::running::Side;
-use crate::systemd::survey::{self, Candidate, Survey};
+use crate::systemd::survey::{self, Candidate, Survey, is_program};
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long the end of the system is held up at most, well below the unit's `TimeoutStopSec=`.
 const PATIENCE: Patience =
     Patience { processes: Duration::from_secs(5), mounts: Duration::from_secs(10) };
+
+/// Where systemctl(1) is; a merged /usr has both.
+const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
 
 /// Why kubens.service did not start.
 #[derive(Debug)]
@@ -123,11 +126,16 @@ pub fn stop() -> Result<Removal, pin::Error> {
         .unwrap_or_default()
         .pin;
     let target = target(&pin);
-    let removal = if system_is_stopping() {
+    let is_stopping = system_is_stopping();
+    let mut removal = if is_stopping == Some(true) {
         pin::end(&target, PATIENCE)?
     } else {
         pin::unpin(&target, When::IfUnused)?
     };
+    if is_stopping.is_none() {
+        let text = "cannot ask systemd whether the system stops; taken for no";
+        removal.warnings.push(text.to_owned());
+    }
     if removal.removed {
         pin::withdraw(&target)?;
     }
@@ -185,12 +193,12 @@ fn make(
     }
 }
 
-/// Whether PID 1 is on its way down; false where it cannot be asked.
-fn system_is_stopping() -> bool {
-    let asked = Command::new("systemctl")
-        .arg("is-system-running")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    asked.is_ok_and(|answer| answer.stdout.trim_ascii() == b"stopping")
+/// Whether PID 1 is on its way down; none where it cannot be asked.
+fn system_is_stopping() -> Option<bool> {
+    let program = SYSTEMCTL.into_iter().find(|path| is_program(Path::new(path)))?;
+    let mut ask = Command::new(program);
+    ask.arg("is-system-running").stdin(Stdio::null()).stderr(Stdio::null());
+    let answer = ask.output().ok()?.stdout;
+    let answer = answer.trim_ascii();
+    (!answer.is_empty() && answer != b"unknown").then_some(answer == b"stopping")
 }

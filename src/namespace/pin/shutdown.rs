@@ -118,9 +118,8 @@ fn unmount_inside(
     let host = MountTable::own().map_err(Error::ReadMounts)?;
     join::join(namespace, false).map_err(|error| Error::Untrusted(target.pin.clone(), error))?;
     let result = MountTable::own().map_err(Error::ReadMounts).map(|inside| {
-        let until = Instant::now() + patience;
-        let order = order(&host, &inside);
-        order.iter().filter_map(|mount| unmount(mount, until)).collect()
+        let (network, rest) = order(&host, &inside);
+        unmount_all(network, rest, patience)
     });
     setns(&caller.host, CloneFlags::CLONE_NEWNS)
         .map_err(|errno| Error::Act("return to its own mount namespace".into(), errno))?;
@@ -134,9 +133,18 @@ struct Leaving {
     fstype: String,
 }
 
-/// What is mounted inside alone, in the order in which it can go: what lies on something else before
-/// that, and file systems of the network, with what lies on them, before the others.
-fn order(host: &MountTable, inside: &MountTable) -> Vec<Leaving> {
+impl Leaving {
+    /// The message that it is there still, and why.
+    fn that_stayed(&self, errno: Errno) -> String {
+        let (point, fstype) = (quoted(&self.point), quoted(&self.fstype));
+        format!("stayed mounted inside: {point} ({fstype}): {}", errno.desc())
+    }
+}
+
+/// What is mounted inside alone: file systems of the network with what lies on them, and the others.
+/// Each as far as the table tells in the order in which they can go, what lies on something else before
+/// that.
+fn order(host: &MountTable, inside: &MountTable) -> (Vec<Leaving>, Vec<Leaving>) {
     let own: Vec<&Mount> = inside.iter().filter(|mount| is_own(host, mount)).collect();
     let needs_network = |mount: &Mount| {
         let fstype = mount.fstype.split('.').next().unwrap_or_default();
@@ -150,10 +158,12 @@ fn order(host: &MountTable, inside: &MountTable) -> Vec<Leaving> {
     let (first, rest): (Vec<&Mount>, Vec<&Mount>) = own
         .into_iter()
         .partition(|mount| under_network.iter().any(|point| mount.point.starts_with(point)));
-    // The kernel lists a mount after the one that it is mounted on.
-    let leaving =
-        |mount: &Mount| Leaving { point: mount.point.clone(), fstype: mount.fstype.clone() };
-    first.into_iter().rev().chain(rest.into_iter().rev()).map(leaving).collect()
+    let leaving = |mounts: Vec<&Mount>| {
+        let leaving =
+            |mount: &Mount| Leaving { point: mount.point.clone(), fstype: mount.fstype.clone() };
+        mounts.into_iter().rev().map(leaving).collect()
+    };
+    (leaving(first), leaving(rest))
 }
 
 /// Whether the host has no part in the mount: it is no peer and no slave of one of the host's, and
@@ -168,20 +178,42 @@ fn is_own(host: &MountTable, mount: &Mount) -> bool {
     !tied(mount.peer_group) && !tied(mount.master) && !copied()
 }
 
-/// Unmounts it, and waits while it is busy: why it stayed.
-fn unmount(mount: &Leaving, until: Instant) -> Option<String> {
+/// Unmounts file systems of the network and then the rest, and waits for those that are busy: why each
+/// stayed that did.
+fn unmount_all(network: Vec<Leaving>, rest: Vec<Leaving>, patience: Duration) -> Vec<String> {
+    let begin = Instant::now();
+    let mut left = network;
+    let mut stayed = unmount(&mut left, begin + patience / 2);
+    // What is busy still may be so because of the rest, as where the image of a disk lies on it.
+    left.extend(rest);
+    stayed.extend(unmount(&mut left, begin + patience));
+    stayed.extend(left.iter().map(|mount| mount.that_stayed(Errno::EBUSY)));
+    stayed
+}
+
+/// Unmounts all that can be, and waits until then for those that are busy, which are left: why others
+/// stayed.
+fn unmount(mounts: &mut Vec<Leaving>, until: Instant) -> Vec<String> {
+    let mut stayed = Vec::new();
     loop {
-        match umount2(&mount.point, MntFlags::UMOUNT_NOFOLLOW) {
-            // With an error: it went with another, of which it was a copy.
-            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => return None,
-            Err(Errno::EBUSY) if Instant::now() < until => sleep(PAUSE),
+        let before = mounts.len();
+        mounts.retain(|mount| match umount2(&mount.point, MntFlags::UMOUNT_NOFOLLOW) {
+            Err(Errno::EBUSY) => true,
+            // Not there: it went with another, of which it was a copy.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => false,
             Err(errno) => {
-                let (point, fstype) = (quoted(&mount.point), quoted(&mount.fstype));
-                return Some(format!(
-                    "stayed mounted inside: {point} ({fstype}): {}",
-                    errno.desc()
-                ));
+                stayed.push(mount.that_stayed(errno));
+                false
             }
+        });
+        // A mount that was moved, or attached some time after it was made, may be listed before the
+        // one that it lies on: what was busy because of it is not any more.
+        let may_go_on = mounts.len() < before;
+        if mounts.is_empty() || (!may_go_on && Instant::now() >= until) {
+            return stayed;
+        }
+        if !may_go_on {
+            sleep(PAUSE);
         }
     }
 }
@@ -211,9 +243,11 @@ mod tests {
     #[test]
     fn the_network_goes_first_and_the_hosts_mounts_stay() {
         let table = |text| MountTable::parse(text).unwrap();
-        let order: Vec<_> =
-            order(&table(HOST), &table(INSIDE)).into_iter().map(|mount| mount.point).collect();
-        let expected = ["/ssh", "/pod/volume/deep", "/pod/volume", "/disk", "/pod"];
-        assert_eq!(order, expected.map(PathBuf::from));
+        let (network, rest) = order(&table(HOST), &table(INSIDE));
+        let points = |mounts: Vec<Leaving>| -> Vec<PathBuf> {
+            mounts.into_iter().map(|mount| mount.point).collect()
+        };
+        assert_eq!(points(network), ["/ssh", "/pod/volume/deep", "/pod/volume"].map(PathBuf::from));
+        assert_eq!(points(rest), ["/disk", "/pod"].map(PathBuf::from));
     }
 }
