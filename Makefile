@@ -51,6 +51,7 @@ bench: ## measure what the shim, the generator and a node cost (root)
 	$(CARGO) bench --locked --bench exec
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) $(CARGO) bench --locked --bench generator
+	$(CARGO) bench --locked --bench node
 
 lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-version ## check format, lints, documents, licences, the oldest Rust
 
