@@ -1,0 +1,1 @@
+/srv/drop-ins
