@@ -86,9 +86,7 @@ fn generate(root: &Path, is_first_boot: bool) -> (Files, String) {
     let output = TempDir::new().unwrap();
     let survey = Survey::read(root, is_first_boot, None).unwrap();
     let plan = plan(&survey, Path::new("/usr/bin"));
-    let written = plan.verdicts.iter().filter(|verdict| verdict.is_written);
-    let drop_ins: Vec<_> = written.map(|verdict| verdict.drop_in.as_ref().unwrap()).collect();
-    write(output.path(), &drop_ins).unwrap();
+    write(output.path(), &plan.drop_ins).unwrap();
     let mut said = String::new();
     for (level, text) in &plan.messages {
         writeln!(said, "{level:?}: {text}").unwrap();

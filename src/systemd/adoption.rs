@@ -19,7 +19,8 @@ pub enum Error {
     Groups(io::Error),
     /// The unit has no process.
     NotRunning(String),
-    /// All of its processes are in the host's mount namespace, or in containers.
+    /// All of its processes are in the host's mount namespace, in a sandbox of the unit, or in
+    /// containers.
     Outside(String),
     /// They are in several: two of them.
     Scattered(String, i32, i32),
@@ -37,7 +38,11 @@ impl fmt::Display for Error {
                 write!(out, "cannot adopt the namespace of {}: no process of it runs", quoted(unit))
             }
             Self::Outside(unit) => {
-                write!(out, "cannot adopt the namespace of {}: it is the host's own", quoted(unit))
+                write!(
+                    out,
+                    "cannot adopt the namespace of {}: it is the host's own, or one that systemd or a runtime made",
+                    quoted(unit)
+                )
             }
             Self::Scattered(unit, one, other) => write!(
                 out,
@@ -76,7 +81,7 @@ pub fn source(unit: &str) -> Result<Source, Error> {
         match known.locate(pid).map_err(look)? {
             Some(Where::Pinned) => return Ok(Source { pid, unit: Some(unit.to_owned()) }),
             Some(Where::Other) => others.push(pid),
-            Some(Where::Host | Where::Container) | None => {}
+            Some(Where::Host | Where::Sandbox | Where::Container) | None => {}
         }
     }
     let place = |pid: i32| Place::at(&format!("/proc/{pid}/ns/mnt")).ok();

@@ -48,6 +48,13 @@ impl Node<'_> {
         files.any(|given| Path::new(given.trim_start_matches('-')) == file)
     }
 
+    /// The drop-in that keeps a service on the host which would join by itself.
+    pub(super) fn keep_out(&self, candidate: &Candidate) -> Option<DropIn> {
+        let Found::Unit(files) = &candidate.found else { return None };
+        let name = drop_in_name(files.taken.iter().map(AsRef::as_ref)).ok()?;
+        self.has_environment(candidate).then(|| drop_in::keep_out(&candidate.name, &name))
+    }
+
     /// What is likely to go wrong with a service that is wrapped; what stays outside or is different.
     pub(super) fn remarks(&self, candidate: &Candidate) -> (Vec<String>, Vec<String>) {
         let Ok(service) = &candidate.service else { return (Vec::new(), Vec::new()) };

@@ -92,6 +92,19 @@ pub fn make(
     Ok(DropIn { unit: unit.to_owned(), name: name.to_owned(), text })
 }
 
+/// The drop-in for a service that must not join by itself, as CRI-O does when the environment file of
+/// the pin names one. `UnsetEnvironment=` is applied last (systemd.exec(5)).
+#[must_use]
+pub fn keep_out(unit: &str, name: &str) -> DropIn {
+    let text = format!(
+        "# Made by kubens-generator: {} starts on the host, as its group does; so it must not join by\n\
+         # itself what the environment file of the pin names.\n\
+         [Service]\nUnsetEnvironment=KUBENSMNT\n",
+        plain(unit),
+    );
+    DropIn { unit: unit.to_owned(), name: name.to_owned(), text }
+}
+
 /// The settings whose commands are wrapped.
 pub(super) fn keys(exec: Exec) -> impl Iterator<Item = &'static str> {
     COMMANDS.into_iter().filter(move |key| exec == Exec::All || *key == START)

@@ -54,10 +54,7 @@ pub fn run() {
     for (level, text) in &plan.messages {
         log.say(*level, text);
     }
-    let written = plan.verdicts.iter().filter(|verdict| verdict.is_written);
-    let drop_ins: Vec<&DropIn> =
-        written.filter_map(|verdict| verdict.drop_in.as_ref().ok()).collect();
-    if let Err(error) = write(&output, &drop_ins) {
+    if let Err(error) = write(&output, &plan.drop_ins) {
         log.say(Level::Error, &format!("{error}; nothing is wrapped"));
     }
 }
@@ -82,7 +79,7 @@ pub fn programs() -> Option<PathBuf> {
 ///
 /// # Errors
 /// A sentence: what could not be written, and why. Nothing of ours is there then.
-pub fn write(output: &Path, drop_ins: &[&DropIn]) -> Result<(), String> {
+pub fn write(output: &Path, drop_ins: &[DropIn]) -> Result<(), String> {
     umask(Mode::from_bits_truncate(0o022));
     let mut made = Vec::new();
     let mut result = Ok(());

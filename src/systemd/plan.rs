@@ -39,6 +39,8 @@ pub struct Verdict {
 pub struct Plan {
     /// About each service that is there.
     pub verdicts: Vec<Verdict>,
+    /// All that is written.
+    pub drop_ins: Vec<DropIn>,
     /// What the administrator should know.
     pub messages: Vec<(Level, String)>,
 }
@@ -114,7 +116,12 @@ impl Node<'_> {
         let about = self.about_the_group(of, situation, fate, &members, &strict);
         let said: Vec<String> = about.iter().map(|(_, text)| text.clone()).collect();
         plan.messages.extend(about);
+        // Where there is neither a pin nor will be, there is nothing to keep out of.
+        let keeps_out = !fate.wrap && (self.is_enabled() || state.is_some());
         for (candidate, strict) in members.into_iter().zip(strict) {
+            if keeps_out {
+                plan.drop_ins.extend(self.keep_out(candidate));
+            }
             // Whatever changed in its files: alone outside it would be lost.
             let stays = fate.wrap && strict.is_err();
             let drop_in = if stays { self.drop_in(candidate, true) } else { strict };
@@ -195,6 +202,7 @@ impl Node<'_> {
         plan: &mut Plan,
     ) {
         let is_written = is_wanted && drop_in.is_ok();
+        plan.drop_ins.extend(drop_in.iter().filter(|_| is_written).cloned());
         let (warnings, notes) = self.remarks(candidate);
         if is_written {
             let said = warnings.iter().map(|text| format!("{}: {text}", plain(&candidate.name)));

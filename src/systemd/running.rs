@@ -9,6 +9,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// What systemd mounts in each mount namespace that it makes for a unit.
+const INCOMING: &[u8] = b"/run/systemd/incoming";
+
 /// On which side a service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -27,6 +30,8 @@ pub enum Where {
     Host,
     /// The one that kubens has pinned, or had.
     Pinned,
+    /// One that systemd has made for the unit alone, as its files asked for when it was started.
+    Sandbox,
     /// Another one with PID 1's root directory.
     Other,
     /// Another one with a root directory of its own: a container's.
@@ -98,7 +103,11 @@ impl Known {
             }
         }
         let root = Place::at(&format!("/proc/{pid}/root"));
-        Ok(Some(if root == Ok(self.root) { Where::Other } else { Where::Container }))
+        Ok(Some(match root == Ok(self.root) {
+            true if is_sandbox(pid) => Where::Sandbox,
+            true => Where::Other,
+            false => Where::Container,
+        }))
     }
 }
 
@@ -131,10 +140,11 @@ pub fn side(seen: &[Seen], programs: &Programs) -> Option<Side> {
     let joined = |one: &Seen| match one.place {
         Where::Pinned => true,
         Where::Host => one.programs.iter().any(|program| is_shim(program)),
-        Where::Other | Where::Container => false,
+        Where::Sandbox | Where::Other | Where::Container => false,
     };
     let outside = |one: &Seen| match one.place {
         Where::Host => !one.is_child && !is_passing(&one.programs, programs),
+        Where::Sandbox => !one.is_child,
         Where::Other => !one.is_child && programs.is_sandboxed,
         Where::Pinned | Where::Container => false,
     };
@@ -146,6 +156,14 @@ pub fn side(seen: &[Seen], programs: &Programs) -> Option<Side> {
         return Some(Side::Outside);
     }
     first(&lost).map(Side::Elsewhere)
+}
+
+/// Whether the mount namespace is one that systemd makes for a unit: it mounts a directory of its own
+/// there, by which it sends mounts later (systemctl(1), `bind` and `mount-image`).
+fn is_sandbox(pid: i32) -> bool {
+    let table = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    let mut lines = table.split(|&byte| byte == b'\n');
+    lines.any(|line| line.split(|&byte| byte == b' ').nth(4) == Some(INCOMING))
 }
 
 /// Whether it is one of ours, wherever that is installed.
@@ -220,6 +238,8 @@ mod tests {
     #[test]
     fn a_sandbox_of_systemds_is_outside() {
         assert_eq!(side_of(&[seen(Where::Other, "")], true), Some(Side::Outside));
+        // Whatever the files say by now.
+        assert_eq!(side_of(&[seen(Where::Sandbox, "")], false), Some(Side::Outside));
         assert_eq!(side_of(&[seen(Where::Pinned, "")], true), Some(Side::Inside(7)));
     }
 
