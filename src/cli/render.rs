@@ -1,6 +1,6 @@
 //! `kubens render`: what would be written, without writing it.
 
-use crate::cli::{DONE, FAILED, failed, json, print};
+use crate::cli::{DONE, FAILED, json, print};
 use crate::message::{Messages, chain, plain, quoted};
 use crate::systemd::drop_in::DropIn;
 use crate::systemd::enabled::Enabled;
@@ -9,7 +9,7 @@ use crate::systemd::plan::{Verdict, plan};
 use crate::systemd::survey::Survey;
 use clap::Subcommand;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where systemd has the generator write.
 const OUTPUT: &str = "/run/systemd/generator";
@@ -72,10 +72,12 @@ impl Dropin {
             messages.failure(format_args!("no directory {}", quoted(&self.root)));
             return FAILED;
         }
-        let survey = match Survey::read(&self.root, false, Some(&self.unit)) {
-            Ok(survey) => survey,
-            Err(error) => return failed(messages, &error),
-        };
+        let mut survey = Survey::of_files(&self.root, false, Some(&self.unit));
+        if self.root == Path::new("/") {
+            if let Err(error) = survey.locate() {
+                messages.warning(format_args!("{}; taken for stopped", chain(&error)));
+            }
+        }
         let Some(bin) = programs() else {
             messages.failure(format_args!(
                 "cannot find kubens-exec and kubensenter beside this program; is kubens installed?"

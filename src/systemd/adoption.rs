@@ -4,7 +4,7 @@ use crate::message::quoted;
 use crate::namespace::open::Place;
 use crate::namespace::pin::Source;
 use crate::systemd::cgroup;
-use crate::systemd::running::{Known, Where};
+use crate::systemd::process::{Known, Where};
 use crate::systemd::survey::state;
 use nix::errno::Errno;
 use std::error::Error as StdError;
@@ -80,7 +80,7 @@ pub fn source(unit: &str) -> Result<Source, Error> {
     for &pid in pids {
         match known.locate(pid).map_err(look)? {
             Some(Where::Pinned) => return Ok(Source { pid, unit: Some(unit.to_owned()) }),
-            Some(Where::Other) => others.push(pid),
+            Some(Where::Other(_)) => others.push(pid),
             Some(Where::Host | Where::Sandbox | Where::Container) | None => {}
         }
     }

@@ -7,12 +7,16 @@ use crate::systemd::command::{existing_wrapper, parse};
 use crate::systemd::directives::{Obstacle, obstacles};
 use crate::systemd::drop_in::{self, DropIn, Programs};
 use crate::systemd::drop_ins::drop_in_name;
+use crate::systemd::enabled;
 use crate::systemd::in_force::{InForce, entry};
 use crate::systemd::remarks::{outside, told};
 use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::{Found, UnitFiles};
 use std::path::Path;
+
+/// The longest name of a file, in bytes.
+const NAME_MAX: usize = 255;
 
 /// What each service is decided by.
 pub(super) struct Node<'a> {
@@ -87,6 +91,12 @@ impl Node<'_> {
         let wrap = entry.as_ref().map(|entry| entry.wrap).unwrap_or_default();
         let exec = entry.map(|entry| entry.exec).unwrap_or_default();
         let mut reasons = Vec::new();
+        if files.names.iter().any(|name| name == enabled::UNIT) {
+            reasons.push("it is kubens.service, which makes the pin".to_owned());
+        }
+        if candidate.name.len() + ".d".len() > NAME_MAX {
+            reasons.push("its name is too long for a directory of drop-ins".to_owned());
+        }
         if !stay {
             if let Some(path) = &files.off_switch {
                 reasons.push(format!("{} switches kubens off for it", quoted(path)));

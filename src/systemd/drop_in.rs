@@ -3,6 +3,7 @@
 use crate::configuration::Exec;
 use crate::message::plain;
 use crate::systemd::command::{Wrapping, parse, wrap};
+use crate::systemd::group::Group;
 use crate::systemd::service::{COMMANDS, ExecLine, Service};
 use crate::systemd::words;
 use std::fmt::Write;
@@ -21,6 +22,8 @@ pub struct DropIn {
     pub name: String,
     /// Its contents.
     pub text: String,
+    /// The group that it is written with, or not at all.
+    pub group: Option<Group>,
 }
 
 /// Where the programs are, and by which pin.
@@ -89,7 +92,7 @@ pub fn make(
         return Err(reasons);
     }
     let text = format!("{}{}{lines}", head(unit, service, &programs.pin), identifier(service));
-    Ok(DropIn { unit: unit.to_owned(), name: name.to_owned(), text })
+    Ok(DropIn { unit: unit.to_owned(), name: name.to_owned(), text, group: None })
 }
 
 /// The drop-in for a service that must not join by itself, as CRI-O does when the environment file of
@@ -102,7 +105,7 @@ pub fn keep_out(unit: &str, name: &str) -> DropIn {
          [Service]\nUnsetEnvironment=KUBENSMNT\n",
         plain(unit),
     );
-    DropIn { unit: unit.to_owned(), name: name.to_owned(), text }
+    DropIn { unit: unit.to_owned(), name: name.to_owned(), text, group: None }
 }
 
 /// The settings whose commands are wrapped.

@@ -57,7 +57,7 @@ impl fmt::Display for Reason {
 #[must_use]
 pub fn enabled(path: &UnitPath, command_line: &str, first_boot: bool) -> Enabled {
     let words = command_line::words(command_line);
-    if command_line::switch(&words, "kubens") == Some(false) {
+    if command_line::is_off(&words, "kubens") {
         return Enabled::No(Reason::SwitchedOff);
     }
     let files = match find(path, UNIT) {
@@ -206,7 +206,7 @@ mod tests {
             ("'kubens=off'\n", Enabled::No(Reason::SwitchedOff)),
             ("systemd.mask=kubens.service", Enabled::No(Reason::MaskedForThisBoot)),
             ("systemd.mask=\"kubens\"", Enabled::No(Reason::MaskedForThisBoot)),
-            ("kubens=0 kubens=1", Enabled::Yes),
+            ("kubens=0 kubens=1", Enabled::No(Reason::SwitchedOff)),
             ("rd.kubens=0 rd.systemd.mask=kubens.service systemd.mask=a.service", Enabled::Yes),
         ] {
             let tree = Tree::new(&[FILE, LINK]);

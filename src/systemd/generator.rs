@@ -3,6 +3,7 @@
 
 use crate::message::{Level, chain, quoted};
 use crate::systemd::drop_in::DropIn;
+use crate::systemd::group::Group;
 use crate::systemd::log::Log;
 use crate::systemd::plan::plan;
 use crate::systemd::survey::{Survey, is_program};
@@ -40,12 +41,14 @@ pub fn run() {
         return;
     };
     let is_first_boot = env::var_os("SYSTEMD_FIRST_BOOT").is_some_and(|value| value == "1");
-    let survey = match Survey::read(Path::new("/"), is_first_boot, None) {
-        Ok(survey) => survey,
-        Err(error) => {
-            return log.say(Level::Error, &format!("{}; nothing is wrapped", chain(&error)));
-        }
-    };
+    let mut survey = Survey::of_files(Path::new("/"), is_first_boot, None);
+    if let Err(error) = survey.locate() {
+        survey.suppose();
+        log.say(
+            Level::Error,
+            &format!("{}; taken to run where kubens.service pinned", chain(&error)),
+        );
+    }
     let Some(bin) = programs() else {
         return log
             .say(Level::Error, "cannot find kubens-exec and kubensenter; nothing is wrapped");
@@ -54,8 +57,8 @@ pub fn run() {
     for (level, text) in &plan.messages {
         log.say(*level, text);
     }
-    if let Err(error) = write(&output, &plan.drop_ins) {
-        log.say(Level::Error, &format!("{error}; nothing is wrapped"));
+    for failure in write(&output, &plan.drop_ins) {
+        log.say(Level::Error, &format!("{failure}; nothing of that is wrapped"));
     }
 }
 
@@ -75,12 +78,24 @@ pub fn programs() -> Option<PathBuf> {
     [Some(beside), prefix].into_iter().flatten().find(has_all)
 }
 
-/// Writes all of `drop_ins` below `output`, or none.
+/// Writes `drop_ins` below `output`: those of a group all or none, the groups first, and then those that
+/// stand alone, all or none of them too.
 ///
-/// # Errors
-/// A sentence: what could not be written, and why. Nothing of ours is there then.
-pub fn write(output: &Path, drop_ins: &[DropIn]) -> Result<(), String> {
+/// What could not be written is a sentence each; of what belongs to it nothing is there then.
+#[must_use]
+pub fn write(output: &Path, drop_ins: &[DropIn]) -> Vec<String> {
     umask(Mode::from_bits_truncate(0o022));
+    let mut failures = Vec::new();
+    for group in [Some(Group::Node), Some(Group::K3s), Some(Group::Rke2), None] {
+        let together: Vec<&DropIn> =
+            drop_ins.iter().filter(|drop_in| drop_in.group == group).collect();
+        failures.extend(write_together(output, &together).err());
+    }
+    failures
+}
+
+/// Writes all of `drop_ins`, or none.
+fn write_together(output: &Path, drop_ins: &[&DropIn]) -> Result<(), String> {
     let mut made = Vec::new();
     let mut result = Ok(());
     for drop_in in drop_ins {

@@ -58,18 +58,24 @@ pub struct Fate {
     pub wrap: bool,
     /// Whether that is because they run, and would be different if none did.
     pub is_pending: bool,
-    /// Whether some run inside and some outside, which no reload of ours did.
+    /// Whether they run in different namespaces, which no reload of ours did.
     pub is_split: bool,
 }
 
 /// What becomes of a group whose services that run do so on these `sides`.
 #[must_use]
 pub fn decide(situation: Situation, sides: &[Side]) -> Fate {
-    let elsewhere = sides.iter().any(|side| matches!(side, Side::Elsewhere(_)));
-    let inside = elsewhere || sides.iter().any(|side| matches!(side, Side::Inside(_)));
+    let mut elsewhere = sides.iter().filter_map(|side| match side {
+        Side::Elsewhere(_, namespace) => Some(namespace),
+        Side::Inside(_) | Side::Outside => None,
+    });
+    let pinned = sides.iter().any(|side| matches!(side, Side::Inside(_)));
+    let lost = elsewhere.next();
+    let scattered = lost.is_some_and(|lost| pinned || elsewhere.any(|other| other != lost));
+    let inside = pinned || lost.is_some();
     let outside = sides.contains(&Side::Outside);
     // What the pin shares with the host says nothing of another namespace.
-    let common = situation.common.filter(|_| !elsewhere);
+    let common = situation.common.filter(|_| lost.is_none());
     let alone = situation.is_enabled && situation.can_wrap;
     let wrap = match common {
         _ if sides.is_empty() => alone,
@@ -78,7 +84,7 @@ pub fn decide(situation: Situation, sides: &[Side]) -> Fate {
         // Whatever is inside stays: what it mounted is nowhere else.
         None => inside,
     };
-    let is_split = inside && outside && common.is_none();
+    let is_split = (inside && outside && common.is_none()) || scattered;
     Fate { wrap, is_pending: wrap != alone, is_split }
 }
 
@@ -133,8 +139,11 @@ mod tests {
     #[test]
     fn in_a_namespace_that_is_not_the_pinned_one_nothing_is_common() {
         let situation = Situation { common: Some(Wanted::Outside), ..ON };
-        assert_eq!(wraps(situation, &[Side::Elsewhere(1)]), (true, false));
-        assert!(decide(situation, &[Side::Elsewhere(1), Side::Outside]).is_split);
+        assert_eq!(wraps(situation, &[Side::Elsewhere(1, 5)]), (true, false));
+        assert!(decide(situation, &[Side::Elsewhere(1, 5), Side::Outside]).is_split);
+        assert!(decide(situation, &[Side::Elsewhere(1, 5), Side::Inside(2)]).is_split);
+        assert!(decide(situation, &[Side::Elsewhere(1, 5), Side::Elsewhere(2, 6)]).is_split);
+        assert!(!decide(situation, &[Side::Elsewhere(1, 5), Side::Elsewhere(2, 5)]).is_split);
     }
 
     proptest! {

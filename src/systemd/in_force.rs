@@ -32,7 +32,7 @@ pub enum Basis {
 
 /// What is said of [`Basis::Running`].
 pub const PENDING: &str = "kubens.toml names another pin, other presets or other settings for them than \
-    the services run by; that is pending until all of them have stopped";
+    the services run by; that is pending until all of them have stopped, and kubens.service was restarted";
 
 /// What holds, with the file `given` (none if it is broken), the configuration that kubens.service
 /// `accepted`, and whether a group runs inside by that. `names` gives all names of a unit.
@@ -50,6 +50,10 @@ pub fn in_force(
             let basis =
                 if pending(given, &merged, &is_in_group) { Basis::Running } else { Basis::File };
             (merged, basis)
+        }
+        // What is pinned is where it was, until kubens.service has been stopped.
+        (Some(given), Some(accepted)) if given.pin != accepted.pin => {
+            (Configuration { pin: accepted.pin.clone(), ..given.clone() }, Basis::Running)
         }
         (Some(given), _) => (given.clone(), Basis::File),
         (None, Some(accepted)) => (accepted.clone(), Basis::Accepted),
@@ -89,17 +93,33 @@ fn pending(
         || of_groups(given) != of_groups(merged)
 }
 
-/// The units that a configuration names, those of its presets first.
+/// The units that a configuration names, those of its presets first; with those of the node that it
+/// leaves out, as these belong to the others.
 pub fn units(configuration: &Configuration) -> impl Iterator<Item = &str> {
-    let presets = configuration.presets.iter().flat_map(|preset| preset.units().iter().copied());
+    let of_node = [Preset::Crio, Preset::Containerd, Preset::Kubelet];
+    let presets = configuration.presets.iter().copied().chain(of_node);
+    let presets = presets.flat_map(|preset| preset.units().iter().copied());
     presets.chain(configuration.services.iter().map(|one| one.unit.as_str()))
 }
 
-/// The group of the unit with these names, by the presets.
+/// The group of the unit with these names, by the presets; or by what is known of the unit, if the
+/// configuration names it alone: it is no less a part of the node for that.
 #[must_use]
 pub fn group<S: AsRef<str>>(configuration: &Configuration, names: &[S]) -> Option<Group> {
-    let is_of = |preset: &&Preset| names.iter().any(|name| preset.units().contains(&name.as_ref()));
-    configuration.presets.iter().find(is_of).map(|preset| Group::from(*preset))
+    let preset = preset(names)?;
+    let is_named = || {
+        let mut services = configuration.services.iter();
+        services.any(|one| names.iter().any(|name| name.as_ref() == one.unit))
+    };
+    let is_in = configuration.presets.contains(&preset) || is_named();
+    is_in.then(|| Group::from(preset))
+}
+
+/// The preset that has a unit with one of these names.
+#[must_use]
+pub fn preset<S: AsRef<str>>(names: &[S]) -> Option<Preset> {
+    let is_of = |preset: &Preset| names.iter().any(|name| preset.units().contains(&name.as_ref()));
+    Preset::ALL.into_iter().map(|(_, preset)| preset).find(is_of)
 }
 
 /// The settings for the unit with these names; none if the configuration does not name it.

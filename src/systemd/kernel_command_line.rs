@@ -27,17 +27,12 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// What the last `key` among `words` says: a switch without a value is on, one that is neither on
-/// nor off is passed over.
+/// Whether any `key` among `words` says off. Another one behind it does not change that: the condition
+/// of kubens.service is about any word, too (systemd.unit(5), `ConditionKernelCommandLine=`).
 #[must_use]
-pub fn switch(words: &[String], key: &str) -> Option<bool> {
-    words
-        .iter()
-        .filter_map(|word| match word.strip_prefix(key)?.strip_prefix('=') {
-            Some(value) => boolean(value),
-            None => (word == key).then_some(true),
-        })
-        .next_back()
+pub fn is_off(words: &[String], key: &str) -> bool {
+    let value = |word: &String| boolean(word.strip_prefix(key)?.strip_prefix('=')?);
+    words.iter().any(|word| value(word) == Some(false))
 }
 
 /// Whether systemd's `systemd.mask=` among `words` masks the unit `name`.
@@ -77,19 +72,19 @@ mod tests {
     }
 
     #[test]
-    fn the_last_switch_that_can_be_read_counts() {
+    fn any_word_that_says_off_counts() {
         for (text, expected) in [
-            ("kubens=0", Some(false)),
-            ("\"kubens=0\"", Some(false)),
-            ("kubens=no", Some(false)),
-            ("kubens=OFF", Some(false)),
-            ("kubens=0 kubens=1", Some(true)),
-            ("kubens=0 kubens=maybe", Some(false)),
-            ("kubens", Some(true)),
-            ("kubens=", None),
-            ("kubenses=0 rd.kubens=0 xkubens=0 kubens.x=0", None),
+            ("kubens=0", true),
+            ("\"kubens=0\"", true),
+            ("kubens=no", true),
+            ("kubens=OFF", true),
+            ("kubens=0 kubens=1", true),
+            ("kubens=0 kubens=maybe", true),
+            ("kubens", false),
+            ("kubens=", false),
+            ("kubenses=0 rd.kubens=0 xkubens=0 kubens.x=0", false),
         ] {
-            assert_eq!(switch(&words(text), "kubens"), expected, "{text}");
+            assert_eq!(is_off(&words(text), "kubens"), expected, "{text}");
         }
     }
 
@@ -111,7 +106,7 @@ mod tests {
         #[test]
         fn any_text_is_split_without_a_panic(text: String) {
             let words = words(&text);
-            let _ = switch(&words, "kubens");
+            let _ = is_off(&words, "kubens");
         }
     }
 }

@@ -4,9 +4,9 @@
 //! Read: [`survey`] all of it. [`unit_path`] lists the directories once, [`mod@unit`] finds a unit's files
 //! in them with [`drop_ins`], [`text`] and [`words`] read these as systemd does, [`service`] says what
 //! holds in the end; [`enabled`] and [`preset`] tell whether kubens.service is switched on,
-//! [`cgroup`] and [`running`] on which side a service runs.
+//! [`cgroup`] and [`process`] what runs.
 //!
-//! Decide: [`in_force`] which configuration holds, [`directives`] and [`command`] whether and how a
+//! Decide: [`running`] on which side a service runs, [`in_force`] which configuration holds, [`directives`] and [`command`] whether and how a
 //! service can be wrapped, [`group`] whether its group is, [`plan`] with `assess` all of it; [`drop_in`] is what comes
 //! of it.
 //!
@@ -31,6 +31,7 @@ pub mod log;
 pub mod own_unit;
 pub mod plan;
 pub mod preset;
+pub mod process;
 pub mod remarks;
 pub mod rooted;
 pub mod running;

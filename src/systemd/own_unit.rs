@@ -11,7 +11,7 @@ use crate::systemd::running::Side;
 use crate::systemd::survey::{self, Candidate, Survey, is_program};
 use std::error::Error as StdError;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -29,13 +29,6 @@ pub enum Error {
     Configuration(configuration::Error),
     /// What there is on the node cannot be read.
     Survey(survey::Error),
-    /// The configuration names another pin than the one that services run by.
-    Moved {
-        /// The pin that is in use.
-        from: PathBuf,
-        /// The one that kubens.toml names.
-        to: PathBuf,
-    },
     /// Services are in different namespaces, none of which is pinned: two of their processes.
     Scattered(i32, i32),
     /// The pin could not be made; what of it could not be undone.
@@ -44,17 +37,9 @@ pub enum Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::message::quoted;
         match self {
             Self::Configuration(error) => write!(out, "{error}"),
             Self::Survey(error) => write!(out, "{error}"),
-            Self::Moved { from, to } => write!(
-                out,
-                "cannot move the pin from {} to {}: it is in use; stop all services of the node group \
-                 first, or reboot",
-                quoted(from),
-                quoted(to)
-            ),
             Self::Scattered(one, other) => write!(
                 out,
                 "services run in different mount namespaces, and none of these is pinned (see \
@@ -72,7 +57,7 @@ impl StdError for Error {
             Self::Configuration(error) => error.source(),
             Self::Survey(error) => error.source(),
             Self::Pin(error, _) => error.source(),
-            Self::Moved { .. } | Self::Scattered(..) => None,
+            Self::Scattered(..) => None,
         }
     }
 }
@@ -84,16 +69,10 @@ impl StdError for Error {
 /// # Errors
 /// [`Error`], with everything as it was before.
 pub fn start() -> Result<Outcome, Error> {
-    let survey = Survey::read(Path::new("/"), false, None).map_err(Error::Survey)?;
+    let survey = Survey::read().map_err(Error::Survey)?;
     let InForce { configuration, basis } = survey.in_force();
     if let Err(error) = survey.given {
         return Err(Error::Configuration(error));
-    }
-    let accepted = survey.state.as_ref().and_then(|state| state.configuration.as_ref());
-    if let Some(old) = accepted.map(|old| &old.pin).filter(|old| **old != configuration.pin) {
-        if is_pinned(old) {
-            return Err(Error::Moved { from: old.clone(), to: configuration.pin });
-        }
     }
     let target = target(&configuration.pin);
     let is_enabled = survey.enabled == Enabled::Yes;
@@ -158,7 +137,7 @@ fn lost(sides: &[Side], pin: &Path) -> Result<Option<i32>, Error> {
     let place = |pid: i32| Place::at(&format!("/proc/{pid}/ns/mnt")).ok();
     // A shim that has not joined yet is in the host's still.
     let mut lost = sides.iter().filter_map(|side| match side {
-        Side::Inside(pid) | Side::Elsewhere(pid) => {
+        Side::Inside(pid) | Side::Elsewhere(pid, _) => {
             Some(*pid).filter(|pid| place(*pid) != place(1))
         }
         Side::Outside => None,

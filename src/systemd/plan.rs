@@ -1,13 +1,13 @@
 //! Decide: from what was found to the drop-ins that are written, and to what is said.
 
-use crate::configuration::Wrap;
+use crate::configuration::{Preset, Wrap};
 use crate::message::{Level, chain, plain};
 use crate::namespace::pin::{Mode, Wanted};
 use crate::systemd::assess::Node;
 use crate::systemd::drop_in::{DropIn, Programs};
 use crate::systemd::enabled::Enabled;
 use crate::systemd::group::{Fate, Group, Situation, decide};
-use crate::systemd::in_force::{Basis, PENDING, group};
+use crate::systemd::in_force::{Basis, PENDING, group, preset};
 use crate::systemd::running::Side;
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::Found;
@@ -107,26 +107,54 @@ impl Node<'_> {
         let strict: Vec<_> = members.iter().map(|one| self.drop_in(one, false)).collect();
         let state = self.survey.state.as_ref();
         let common = state.filter(|state| state.mode == Some(Mode::Common));
+        let left_out = self.left_out(of, &members);
         let situation = Situation {
             is_enabled: self.is_enabled(),
-            can_wrap: strict.iter().all(Result::is_ok),
+            can_wrap: left_out.is_none() && strict.iter().all(Result::is_ok),
             common: common.map(|state| state.wanted.unwrap_or(Wanted::Outside)),
         };
         let fate = decide(situation, &sides);
-        let about = self.about_the_group(of, situation, fate, &members, &strict);
+        let mut about = self.about_the_group(of, fate, &members, &strict);
+        if let Some(text) = left_out.filter(|_| self.is_enabled() || fate.wrap) {
+            about.push((Level::Error, text));
+        }
         let said: Vec<String> = about.iter().map(|(_, text)| text.clone()).collect();
         plan.messages.extend(about);
         // Where there is neither a pin nor will be, there is nothing to keep out of.
         let keeps_out = !fate.wrap && (self.is_enabled() || state.is_some());
         for (candidate, strict) in members.into_iter().zip(strict) {
             if keeps_out {
-                plan.drop_ins.extend(self.keep_out(candidate));
+                let drop_in = self.keep_out(candidate);
+                plan.drop_ins.extend(drop_in.map(|drop_in| DropIn { group: Some(of), ..drop_in }));
             }
             // Whatever changed in its files: alone outside it would be lost.
             let stays = fate.wrap && strict.is_err();
             let drop_in = if stays { self.drop_in(candidate, true) } else { strict };
             self.judge(candidate, Some((of, &said)), drop_in, fate.wrap, plan);
         }
+    }
+
+    /// What the configuration leaves out of the node group: kubelet, where it names a runtime; or every
+    /// runtime that is there, where it names kubelet.
+    fn left_out(&self, of: Group, members: &[&Candidate]) -> Option<String> {
+        let is_kubelet = |one: &&Candidate| preset(&one.names) == Some(Preset::Kubelet);
+        let is_node = |one: &&Candidate| preset(&one.names).map(Group::from) == Some(Group::Node);
+        if of != Group::Node || members.is_empty() {
+            return None;
+        }
+        let here = || self.survey.candidates.iter().filter(|one| exists(one));
+        let kubelet = members.iter().any(is_kubelet);
+        let runtime = members.iter().any(|one| !is_kubelet(one));
+        let missing = match (kubelet, runtime) {
+            (false, true) => here().find(is_kubelet),
+            (true, false) => here().find(|one| is_node(one) && !is_kubelet(one)),
+            _ => None,
+        }?;
+        Some(format!(
+            "{of} is not wrapped, none of it, since kubens.toml leaves out {}, which belongs to it: add \
+             its preset",
+            plain(&missing.name)
+        ))
     }
 
     /// The wrapper of a group of which every service enters the namespace by itself, and one does so by
@@ -142,18 +170,18 @@ impl Node<'_> {
     fn about_the_group(
         &self,
         of: Group,
-        situation: Situation,
         fate: Fate,
         members: &[&Candidate],
         strict: &[Result<DropIn, Vec<String>>],
     ) -> Vec<(Level, String)> {
         let mut messages = Vec::new();
         if fate.is_split {
-            let text =
-                format!("{of} is split: some of it runs inside and some outside; restart it all");
+            let text = format!(
+                "{of} is split: its services run in different mount namespaces; restart all of them"
+            );
             messages.push((Level::Error, text));
         }
-        if !situation.can_wrap && (self.is_enabled() || fate.wrap) {
+        if strict.iter().any(Result::is_err) && (self.is_enabled() || fate.wrap) {
             let reasons = members.iter().zip(strict).filter_map(|(one, drop_in)| {
                 let reasons = drop_in.as_ref().err()?;
                 Some(format!("{}: {}", plain(&one.name), reasons.join("; ")))
@@ -202,7 +230,9 @@ impl Node<'_> {
         plan: &mut Plan,
     ) {
         let is_written = is_wanted && drop_in.is_ok();
-        plan.drop_ins.extend(drop_in.iter().filter(|_| is_written).cloned());
+        let own = drop_in.iter().filter(|_| is_written).cloned();
+        let of = group.map(|(group, _)| group);
+        plan.drop_ins.extend(own.map(|drop_in| DropIn { group: of, ..drop_in }));
         let (warnings, notes) = self.remarks(candidate);
         if is_written {
             let said = warnings.iter().map(|text| format!("{}: {text}", plain(&candidate.name)));

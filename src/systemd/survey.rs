@@ -3,22 +3,20 @@
 use crate::configuration::{self, Configuration};
 use crate::message::chain;
 use crate::namespace::DEFAULT_PIN;
-use crate::namespace::pin::State;
+use crate::namespace::pin::{Mode, State};
 use crate::systemd::cgroup;
-use crate::systemd::command::parse;
 use crate::systemd::directives::{Why, obstacles};
 use crate::systemd::enabled::{Enabled, enabled};
 use crate::systemd::in_force::{InForce, group, in_force, units};
-use crate::systemd::running::{Known, Programs, Side, look_at, side};
+use crate::systemd::process::{Known, look_at};
+use crate::systemd::running::{self, Commands, Side, side};
 use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::unit::{Found, find, read};
 use crate::systemd::unit_path::UnitPath;
 use std::error::Error as StdError;
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// What could not be read.
@@ -78,6 +76,9 @@ pub struct Candidate {
     pub side: Option<Side>,
 }
 
+/// The most settings of one unit that are judged: every boot waits for it.
+const ASSIGNMENTS: usize = 5000;
+
 /// Where a program without a path is looked for.
 #[derive(Debug, Clone)]
 pub struct Search {
@@ -133,29 +134,65 @@ fn command_line(root: &Path) -> String {
 /// What was written down for the pin, as far as it can be read.
 #[must_use]
 pub fn state(root: &Path) -> Option<State> {
-    let path = inside(root, &Path::new(DEFAULT_PIN).with_file_name("state.json"));
-    State::read(&path).ok().flatten()
+    let beside =
+        |pin: &Path| State::read(&inside(root, &pin.with_file_name("state.json"))).ok().flatten();
+    let usual = beside(Path::new(DEFAULT_PIN))?;
+    // For a pin elsewhere that is a copy; it may have been made anew by hand since.
+    let pin = usual.configuration.as_ref().map(|configuration| configuration.pin.as_path());
+    match pin.and_then(beside) {
+        Some(mut own) if own.identity() != usual.identity() => {
+            own.configuration = own.configuration.or(usual.configuration);
+            Some(own)
+        }
+        _ => Some(usual),
+    }
 }
 
 impl Survey {
-    /// Looks at everything, and at the unit `also`. With another root than `/`, at its files alone:
-    /// nothing runs there.
+    /// Looks at everything on this system.
     ///
     /// # Errors
     /// [`Error`] if it cannot be told where services run that do.
-    pub fn read(root: &Path, is_first_boot: bool, also: Option<&str>) -> Result<Self, Error> {
+    pub fn read() -> Result<Self, Error> {
+        let mut survey = Self::of_files(Path::new("/"), false, None);
+        survey.locate()?;
+        Ok(survey)
+    }
+
+    /// Tells where the services run.
+    ///
+    /// # Errors
+    /// [`Error`] if that cannot be told.
+    pub fn locate(&mut self) -> Result<(), Error> {
+        locate(&mut self.candidates, self.state.as_ref())
+    }
+
+    /// Takes the groups to be where kubens.service has pinned for them, as it cannot be told.
+    pub fn suppose(&mut self) {
+        let Some(state) = self.state.as_ref().filter(|state| state.mode == Some(Mode::Hidden))
+        else {
+            return;
+        };
+        let Some(accepted) = &state.configuration else { return };
+        for one in &mut self.candidates {
+            if group(accepted, &one.names).is_some() {
+                one.side = Some(Side::Inside(0));
+            }
+        }
+    }
+
+    /// Looks at the files below `root`, and at those of the unit `also`.
+    #[must_use]
+    pub fn of_files(root: &Path, is_first_boot: bool, also: Option<&str>) -> Self {
         let path = UnitPath::read(root);
         let enabled = enabled(&path, &command_line(root), is_first_boot);
         let given = Configuration::read(&inside(root, Path::new(configuration::PATH)))
             .map(Option::unwrap_or_default);
         let state = state(root);
         let accepted = state.as_ref().and_then(|state| state.configuration.as_ref());
-        let mut candidates = candidates(&path, given.as_ref().ok(), accepted, also);
-        if root == Path::new("/") {
-            locate(&mut candidates, state.as_ref())?;
-        }
+        let candidates = candidates(&path, given.as_ref().ok(), accepted, also);
         let search = Search { root: root.to_owned() };
-        Ok(Self { enabled, given, state, candidates, search })
+        Self { enabled, given, state, candidates, search }
     }
 
     /// The configuration that holds.
@@ -165,7 +202,7 @@ impl Survey {
         let runs_inside = accepted.is_some_and(|accepted| {
             let mut members =
                 self.candidates.iter().filter(|one| group(accepted, &one.names).is_some());
-            members.any(|one| matches!(one.side, Some(Side::Inside(_) | Side::Elsewhere(_))))
+            members.any(|one| one.side.is_some_and(Side::is_inside))
         });
         let names = |unit: &str| {
             self.candidate(unit).map_or_else(|| vec![unit.to_owned()], |one| one.names.clone())
@@ -211,8 +248,14 @@ fn candidate(path: &UnitPath, unit: &str) -> Candidate {
     let found = find(path, unit);
     let (name, names, service) = match &found {
         Found::Unit(files) => {
-            let service = read(path, files).map(|files| Service::read(&files));
-            (files.name.clone(), files.names.clone(), service.map_err(|error| chain(&error)))
+            let service = read(path, files).map_err(|error| chain(&error)).and_then(|files| {
+                let service = Service::read(&files);
+                let is_small = service.assignments.len() <= ASSIGNMENTS;
+                is_small
+                    .then_some(service)
+                    .ok_or_else(|| format!("its files have more than {ASSIGNMENTS} settings"))
+            });
+            (files.name.clone(), files.names.clone(), service)
         }
         _ => (unit.to_owned(), vec![unit.to_owned()], Ok(Service::default())),
     };
@@ -221,7 +264,9 @@ fn candidate(path: &UnitPath, unit: &str) -> Candidate {
 
 /// Tells of each candidate where it runs.
 fn locate(candidates: &mut [Candidate], state: Option<&State>) -> Result<(), Error> {
-    let names: Vec<&str> = candidates.iter().map(|one| one.name.as_str()).collect();
+    // An alias may have been the real name when it was started.
+    let names: Vec<&str> =
+        candidates.iter().flat_map(|one| &one.names).map(String::as_str).collect();
     let processes = match cgroup::processes(Path::new("/"), &names) {
         Ok(processes) => processes,
         // No systemd, no services.
@@ -234,24 +279,28 @@ fn locate(candidates: &mut [Candidate], state: Option<&State>) -> Result<(), Err
     let known = Known::read(state.and_then(State::identity));
     let known = known.map_err(|errno| Error::Processes(errno.into()))?;
     for candidate in candidates {
-        let Some(pids) = processes.get(&candidate.name) else { continue };
-        let seen = look_at(pids, &known).map_err(Error::Processes)?;
-        candidate.side = side(&seen, &programs(candidate));
+        let pids: Vec<i32> = candidate
+            .names
+            .iter()
+            .filter_map(|name| processes.get(name))
+            .flatten()
+            .copied()
+            .collect();
+        let seen = look_at(&pids, &known).map_err(Error::Processes)?;
+        candidate.side = side(&seen, &commands(candidate));
     }
     Ok(())
 }
 
 /// What the service starts.
-fn programs(candidate: &Candidate) -> Programs {
-    let Ok(service) = &candidate.service else { return Programs::default() };
-    let of = |key: &str| -> Vec<PathBuf> {
-        let lines = service.exec(key);
-        let commands = lines.iter().flat_map(|line| parse(&line.value).commands);
-        commands.map(|command| PathBuf::from(OsString::from_vec(command.program))).collect()
+fn commands(candidate: &Candidate) -> Commands {
+    let Ok(service) = &candidate.service else { return Commands::default() };
+    let of = |key: &str| -> Vec<running::Known> {
+        service.exec(key).iter().flat_map(|line| running::Known::of(&line.value)).collect()
     };
     let (main, control): (Vec<_>, Vec<_>) =
         COMMANDS.into_iter().partition(|key| *key == "ExecStart");
-    Programs {
+    Commands {
         main: main.into_iter().flat_map(of).collect(),
         control: control.into_iter().flat_map(of).collect(),
         is_sandboxed: obstacles(service, "").iter().any(|one| one.why != Why::JoinImpossible),

@@ -46,6 +46,9 @@ pub struct UnitFiles {
     pub off_switch: Option<PathBuf>,
 }
 
+/// The most that is read of one unit, in bytes: every boot waits for it.
+const LARGEST: usize = 256 << 10;
+
 /// A file of a unit that cannot be read.
 #[derive(Debug)]
 pub struct ReadError {
@@ -149,9 +152,17 @@ fn real_name(place: Place<'_>, instance: &str) -> String {
 /// If one of them cannot be read: then what systemd makes of the unit is not known.
 pub fn read(path: &UnitPath, files: &UnitFiles) -> Result<Vec<(PathBuf, Vec<u8>)>, ReadError> {
     let mut read = Vec::with_capacity(1 + files.drop_ins.len());
+    let mut length = 0;
     for file in std::iter::once(&files.fragment).chain(&files.drop_ins) {
         match path.rooted.read(file) {
-            Ok(Content::Bytes(bytes)) => read.push((file.clone(), bytes)),
+            Ok(Content::Bytes(bytes)) => {
+                length += bytes.len();
+                if length > LARGEST {
+                    let cause = io::Error::other("the files of the unit are larger than 256 KiB");
+                    return Err(ReadError { path: file.clone(), cause });
+                }
+                read.push((file.clone(), bytes));
+            }
             // systemd gets nothing from these, and goes on.
             Ok(Content::Device | Content::Directory) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound && *file != files.fragment => {}

@@ -12,6 +12,7 @@ use crate::namespace::pin::{Removal, Target, When, unpin};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -145,7 +146,7 @@ impl Leaving {
 /// Each as far as the table tells in the order in which they can go, what lies on something else before
 /// that.
 fn order(host: &MountTable, inside: &MountTable) -> (Vec<Leaving>, Vec<Leaving>) {
-    let own: Vec<&Mount> = inside.iter().filter(|mount| is_own(host, mount)).collect();
+    let own = own(host, inside);
     let needs_network = |mount: &Mount| {
         let fstype = mount.fstype.split('.').next().unwrap_or_default();
         NETWORK.contains(&fstype)
@@ -164,6 +165,22 @@ fn order(host: &MountTable, inside: &MountTable) -> (Vec<Leaving>, Vec<Leaving>)
         mounts.into_iter().rev().map(leaving).collect()
     };
     (leaving(first), leaving(rest))
+}
+
+/// The mounts that the host has no part in, and what lies on them: the host cannot see that either, be
+/// it a bind of its own files.
+fn own<'a>(host: &MountTable, inside: &'a MountTable) -> Vec<&'a Mount> {
+    let mut ids: BTreeSet<u64> =
+        inside.iter().filter(|mount| is_own(host, mount)).map(|mount| mount.id).collect();
+    // A mount that was moved may be listed before the one that it lies on.
+    loop {
+        let on_top = inside.iter().filter(|mount| ids.contains(&mount.parent));
+        let more: Vec<u64> = on_top.map(|mount| mount.id).filter(|id| !ids.contains(id)).collect();
+        if more.is_empty() {
+            return inside.iter().filter(|mount| ids.contains(&mount.id)).collect();
+        }
+        ids.extend(more);
+    }
 }
 
 /// Whether the host has no part in the mount: it is no peer and no slave of one of the host's, and
@@ -238,6 +255,7 @@ mod tests {
 152 151 0:52 / /pod/volume/deep rw shared:32 - tmpfs tmpfs rw
 153 127 0:53 / /disk rw shared:33 - ext4 /dev/loop0 rw
 154 127 0:54 / /ssh rw shared:34 - fuse.sshfs host:/ rw
+155 150 254:0 /etc /pod/etc rw shared:35 master:1 - ext4 /dev/vda rw
 ";
 
     #[test]
@@ -248,6 +266,6 @@ mod tests {
             mounts.into_iter().map(|mount| mount.point).collect()
         };
         assert_eq!(points(network), ["/ssh", "/pod/volume/deep", "/pod/volume"].map(PathBuf::from));
-        assert_eq!(points(rest), ["/disk", "/pod"].map(PathBuf::from));
+        assert_eq!(points(rest), ["/pod/etc", "/disk", "/pod"].map(PathBuf::from));
     }
 }

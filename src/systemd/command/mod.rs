@@ -70,6 +70,7 @@ impl Command<'_> {
         !self.prefixes.shell
             && !has_odd_path(&self.program)
             && specifiers::is_absolute(&self.program).is_some()
+            && specifiers::may_spoil(&self.program).is_none()
     }
 }
 

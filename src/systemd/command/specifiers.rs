@@ -53,6 +53,24 @@ pub(super) fn letters(word: &[u8]) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
+/// The specifier because of which the program's path may turn out to be none that systemd takes: one
+/// that brings anything, or one that may be empty where nothing else is behind the last slash.
+pub(super) fn may_spoil(path: &[u8]) -> Option<u8> {
+    let brings_anything =
+        |letter: &u8| matches!(kind(*letter), Some(Kind::Any | Kind::AbsoluteAny));
+    let may_be_empty = |letter: &u8| kind(*letter) == Some(Kind::MaybeEmpty);
+    letters(path).find(brings_anything).or_else(|| {
+        let last = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let mut left = last.to_vec();
+        for letter in letters(last).filter(may_be_empty) {
+            let at = left.windows(2).position(|pair| pair == [b'%', letter])?;
+            left.drain(at..at + 2);
+        }
+        let is_bad = left.iter().all(|&byte| byte == b'.');
+        letters(last).find(may_be_empty).filter(|_| is_bad)
+    })
+}
+
 /// The first specifier in `word` that no version knows: systemd takes the line for wrong.
 pub(super) fn unknown(word: &[u8]) -> Option<u8> {
     letters(word).find(|&letter| kind(letter).is_none())

@@ -69,7 +69,7 @@ impl fmt::Display for Leave {
             ),
             Self::Specifier(letter, program) => write!(
                 out,
-                "'%{letter}' in the path '{}' leaves open whether it is an absolute one",
+                "'%{letter}' in the path '{}' leaves open whether systemd takes it",
                 plain(program)
             ),
             Self::Shell => {
@@ -174,6 +174,9 @@ impl Program {
             if let Some((letter, _)) = all.find(|&(_, kind)| may_be_anything(kind)) {
                 return Err(Leave::SpecifierWithVariable(letter, path.to_owned()));
             }
+        }
+        if let Some(letter) = specifiers::may_spoil(path.as_bytes()) {
+            return Err(Leave::Specifier(char::from(letter), path.to_owned()));
         }
         if specifiers::is_absolute(path.as_bytes()) == Some(true) {
             return Ok(Self { path: command.program.clone(), name: None });
@@ -403,8 +406,11 @@ mod tests {
             let path = format!("/opt/%{letter}/x");
             assert_eq!(wrapped(&path), Err(Leave::SpecifierWithVariable(letter, path)));
         }
-        becomes(":%f/x", ":/S -- \"%f/x\"");
-        becomes(":%y.d/%I", ":/S -- \"%y.d/%I\"");
+        for path in [":%f/x", ":%y.d/%I", ":/opt/%I/x", "/opt/%i", "/opt/%i%j", "/opt/.%i"] {
+            let left = wrapped(path);
+            assert!(matches!(left, Err(Leave::Specifier(..))), "{path}: {left:?}");
+        }
+        becomes("/opt/x-%i", "/S -- \"/opt/x-%i\"");
         becomes("/bin/x %I %f", "/S -- \"/bin/x\" %I %f");
     }
 

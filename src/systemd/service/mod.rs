@@ -384,6 +384,7 @@ mod tests {
             "ExecStartPre=|a",
             "ExecStop=/bin/[ -f a ]",
             "ExecReload=%i/x",
+            "ExecReload=/bin/%i",
             "ExecStart=/bin/..",
             "[a*]",
             "ExecStop=/bin/x* ; b/",
@@ -395,7 +396,7 @@ mod tests {
             let fragment = service(&[&format!("Type=oneshot\nExecStart=/a\n{odd}\nX=1"), "X=2"]);
             assert_eq!(fragment.refusal(), None, "{odd}");
         }
-        assert_eq!(service(&["ExecStart=/a", "ExecStop=/bin/%i\nExecStop=b"]).refusal(), None);
+        assert_eq!(service(&["ExecStart=/a", "ExecStop=/bin/x%i\nExecStop=b"]).refusal(), None);
     }
 
     #[test]
