@@ -214,7 +214,7 @@ fn it_writes_all_or_nothing() {
         let said = run(what);
         assert_eq!(said.lines().count(), 1, "{what}: {said}");
         assert!(said.starts_with("kubens-generator: cannot write '/run/out/"), "{what}: {said}");
-        assert!(said.ends_with("; nothing is wrapped\n"), "{what}: {said}");
+        assert!(said.ends_with("; nothing of that is wrapped\n"), "{what}: {said}");
     };
     let mut outcomes = Vec::new();
     for (limit, most) in [("size=", 4 * SERVICES), ("nr_inodes=", 2 * SERVICES)] {

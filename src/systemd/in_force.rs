@@ -32,7 +32,7 @@ pub enum Basis {
 
 /// What is said of [`Basis::Running`].
 pub const PENDING: &str = "kubens.toml names another pin, other presets or other settings for them than \
-    the services run by; that is pending until all of them have stopped, and kubens.service was restarted";
+    the services run by; that is pending until all of them have stopped and kubens.service was restarted";
 
 /// What holds, with the file `given` (none if it is broken), the configuration that kubens.service
 /// `accepted`, and whether a group runs inside by that. `names` gives all names of a unit.
@@ -50,10 +50,6 @@ pub fn in_force(
             let basis =
                 if pending(given, &merged, &is_in_group) { Basis::Running } else { Basis::File };
             (merged, basis)
-        }
-        // What is pinned is where it was, until kubens.service has been stopped.
-        (Some(given), Some(accepted)) if given.pin != accepted.pin => {
-            (Configuration { pin: accepted.pin.clone(), ..given.clone() }, Basis::Running)
         }
         (Some(given), _) => (given.clone(), Basis::File),
         (None, Some(accepted)) => (accepted.clone(), Basis::Accepted),

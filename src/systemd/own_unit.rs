@@ -1,6 +1,7 @@
 //! What kubens.service does when it starts and when it stops.
 
 use crate::configuration::{self, Configuration};
+use crate::message::quoted;
 use crate::namespace::open::{Look, Place, look};
 use crate::namespace::pin::{
     self, Accepted, Mode, Outcome, Patience, Removal, Request, Source, Target, Wanted, When,
@@ -11,7 +12,7 @@ use crate::systemd::running::Side;
 use crate::systemd::survey::{self, Candidate, Survey, is_program};
 use std::error::Error as StdError;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -29,6 +30,13 @@ pub enum Error {
     Configuration(configuration::Error),
     /// What there is on the node cannot be read.
     Survey(survey::Error),
+    /// The configuration names another pin than the one that is in use.
+    Moved {
+        /// The pin that is in use.
+        from: PathBuf,
+        /// The one that kubens.toml names.
+        to: PathBuf,
+    },
     /// Services are in different namespaces, none of which is pinned: two of their processes.
     Scattered(i32, i32),
     /// The pin could not be made; what of it could not be undone.
@@ -40,6 +48,12 @@ impl fmt::Display for Error {
         match self {
             Self::Configuration(error) => write!(out, "{error}"),
             Self::Survey(error) => write!(out, "{error}"),
+            Self::Moved { from, to } => write!(
+                out,
+                "cannot move the pin from {} to {}: it is in use; 'kubens unpin --path' names by whom",
+                quoted(from),
+                quoted(to)
+            ),
             Self::Scattered(one, other) => write!(
                 out,
                 "services run in different mount namespaces, and none of these is pinned (see \
@@ -57,7 +71,7 @@ impl StdError for Error {
             Self::Configuration(error) => error.source(),
             Self::Survey(error) => error.source(),
             Self::Pin(error, _) => error.source(),
-            Self::Scattered(..) => None,
+            Self::Moved { .. } | Self::Scattered(..) => None,
         }
     }
 }
@@ -73,6 +87,12 @@ pub fn start() -> Result<Outcome, Error> {
     let InForce { configuration, basis } = survey.in_force();
     if let Err(error) = survey.given {
         return Err(Error::Configuration(error));
+    }
+    let accepted = survey.state.and_then(|state| state.configuration);
+    if let Some(old) = accepted.map(|old| old.pin).filter(|old| *old != configuration.pin) {
+        if is_pinned(&old) {
+            return Err(Error::Moved { from: old, to: configuration.pin });
+        }
     }
     let target = target(&configuration.pin);
     let is_enabled = survey.enabled == Enabled::Yes;
