@@ -114,7 +114,7 @@ $(DIST)/%/kubens: $(SOURCES)
 	for shell in bash zsh fish; do $@ completions $$shell >$(@D)/kubens.$$shell; done
 
 # The suites that boot a systemd, for those of other distributions.
-SYSTEMD_TESTS = systemd_boot systemd systemd_services group roundtrip shutdown
+SYSTEMD_TESTS = systemd_boot systemd systemd_services sides group parser roundtrip shutdown
 NEWER = trixie
 
 test-systemd-newer: $(NEWER:%=$(TARGET_DIR)/systemd-%/etc/os-release) ## the systemd tests with a newer systemd (root, Debian, network; NEWER=trixie)

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod node;
+pub(crate) mod random;
 pub(crate) mod services;
 
 use std::ffi::OsStr;

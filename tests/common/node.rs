@@ -37,7 +37,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/node.sh"
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
 
 /// The directory with the distribution on which nodes run: `KUBENS_TEST_ROOT`, or the machine's.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     env::var_os("KUBENS_TEST_ROOT")
         .map_or_else(|| "/".into(), |root| fs::canonicalize(root).expect("KUBENS_TEST_ROOT"))
 }
