@@ -6,18 +6,20 @@ mod render;
 mod unpin;
 
 use crate::elevation;
-use crate::message::{Level, Messages, plain};
+use crate::message::{Level, Messages, plain, quoted};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::namespace::DEFAULT_PIN;
 use crate::namespace::pin::Target;
+use crate::systemd::survey::state;
 
 /// Exit status: done.
 const DONE: u8 = 0;
@@ -32,8 +34,10 @@ const FAILED: u8 = 1;
 #[command(after_help = "\
 Exit status: 0 done, 1 failed or refused, 2 usage.
 
-Commands run in the namespace with kubensenter(8), services with kubens-exec(8).
-More: kubens(8)")]
+Commands run in the namespace with kubensenter(8). For services of systemd:
+  kubens render dropin kubelet.service    what would be done
+  systemctl enable kubens.service         do it from the next boot on
+More: kubens(8), kubens.toml(5), kubens-generator(8)")]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -51,8 +55,9 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct Which {
     /// The file on which the namespace is pinned, in a directory that only root can write
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_PIN)]
-    path: PathBuf,
+    /// [default: /run/kubens/mnt]
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathBuf>,
     /// The environment file that names the pin [default: 'env' beside it]
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
@@ -61,13 +66,36 @@ struct Which {
     from_here: bool,
 }
 
+/// The pin that kubens.service has made, which is not the usual one.
+#[derive(Debug)]
+struct Elsewhere(PathBuf);
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "kubens.service has its pin at {}: name the one you mean by --path",
+            quoted(&self.0)
+        )
+    }
+}
+
+impl Error for Elsewhere {}
+
 impl Which {
-    fn target(&self) -> Target {
-        Target {
-            pin: self.path.clone(),
-            env_file: self.env_file.clone(),
-            from_here: self.from_here,
-        }
+    /// The pin; an error if none was named, and kubens.service has another one than the default.
+    fn target(&self) -> Result<Target, Elsewhere> {
+        let pin = if let Some(path) = &self.path {
+            path.clone()
+        } else {
+            let used = state(Path::new("/")).filter(|_| !self.from_here);
+            let used = used.and_then(|state| state.configuration).map(|used| used.pin);
+            match used.filter(|pin| pin != Path::new(DEFAULT_PIN)) {
+                Some(pin) => return Err(Elsewhere(pin)),
+                None => PathBuf::from(DEFAULT_PIN),
+            }
+        };
+        Ok(Target { pin, env_file: self.env_file.clone(), from_here: self.from_here })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kubens pin`.
 
-use crate::cli::{DONE, Which, failed, json, print, warn};
+use crate::cli::{DONE, Elsewhere, Which, failed, json, print, warn};
 use crate::message::{Messages, plain, quoted};
 use crate::namespace::pin::{self, Mode, Origin, Outcome, Request, Source};
 use crate::systemd::{adoption, own_unit};
@@ -65,10 +65,10 @@ impl Pin {
             return Ok(own_unit::start()?);
         }
         if let Some(whom) = &self.adopt {
-            return Ok(pin::adopt(&self.which.target(), &whom.source()?, None)?);
+            return Ok(pin::adopt(&self.which.target()?, &whom.source()?, None)?);
         }
         Ok(pin::pin(&Request {
-            target: self.which.target(),
+            target: self.which.target()?,
             mode: if self.common { Mode::Common } else { Mode::Hidden },
             expose: self.expose.clone(),
             make_host_shared: self.make_host_shared,
@@ -92,9 +92,18 @@ impl From<(pin::Error, Vec<String>)> for Failure {
 impl From<own_unit::Error> for Failure {
     fn from(error: own_unit::Error) -> Self {
         match error {
-            own_unit::Error::Pin(error, left) => (error, left).into(),
+            own_unit::Error::Pin(error, left) => {
+                let error = own_unit::Error::Pin(error, Vec::new());
+                Self { error: Box::new(error), left }
+            }
             error => Self { error: Box::new(error), left: Vec::new() },
         }
+    }
+}
+
+impl From<Elsewhere> for Failure {
+    fn from(error: Elsewhere) -> Self {
+        Self { error: Box::new(error), left: Vec::new() }
     }
 }
 
@@ -117,6 +126,9 @@ impl Whom {
             Ok(pid) if pid > 0 => Ok(Self::Process(pid)),
             Ok(_) => Err("a process id is 1 or more".to_owned()),
             Err(_) if is_unit(text) => Ok(Self::Unit(text.to_owned())),
+            Err(_) if !text.is_empty() && !text.contains(['.', '/', ' ']) => {
+                Ok(Self::Unit(format!("{text}.service")))
+            }
             Err(_) => Err("neither a process id nor the name of a service or scope".to_owned()),
         }
     }

@@ -93,9 +93,13 @@ impl Dropin {
             return FAILED;
         };
         let why_not = why_not(&survey, verdict);
+        let is_right = verdict.drop_in.is_ok() && survey.given.is_ok();
+        let status = if is_right { DONE } else { FAILED };
         if self.json {
-            let status = if verdict.drop_in.is_ok() { DONE } else { FAILED };
-            return print(messages, &as_json(verdict, &why_not), status);
+            return print(messages, &as_json(verdict, &why_not, &plan.about_file), status);
+        }
+        for text in &plan.about_file {
+            messages.warning(format_args!("{text}"));
         }
         match &verdict.drop_in {
             Ok(drop_in) => {
@@ -108,7 +112,7 @@ impl Dropin {
                 for text in &verdict.notes {
                     messages.info(format_args!("{text}"));
                 }
-                print(messages, &as_text(drop_in), DONE)
+                print(messages, &as_text(drop_in), status)
             }
             Err(reasons) => {
                 let unit = plain(&verdict.unit);
@@ -125,9 +129,6 @@ fn why_not(survey: &Survey, verdict: &Verdict) -> Vec<String> {
         return Vec::new();
     }
     let mut reasons = Vec::new();
-    if let Err(error) = &survey.given {
-        reasons.push(chain(error));
-    }
     if let Enabled::No(reason) = &survey.enabled {
         reasons.push(reason.to_string());
     }
@@ -156,12 +157,13 @@ struct Report<'a> {
     path: Option<PathBuf>,
     text: Option<&'a str>,
     reasons: &'a [String],
+    about_file: &'a [String],
     about_group: &'a [String],
     warnings: &'a [String],
     notes: &'a [String],
 }
 
-fn as_json(verdict: &Verdict, why_not: &[String]) -> String {
+fn as_json(verdict: &Verdict, why_not: &[String], about_file: &[String]) -> String {
     let drop_in = verdict.drop_in.as_ref().ok();
     json(&Report {
         version: 1,
@@ -172,6 +174,7 @@ fn as_json(verdict: &Verdict, why_not: &[String]) -> String {
         path: drop_in.map(path),
         text: drop_in.map(|drop_in| drop_in.text.as_str()),
         reasons: verdict.drop_in.as_ref().err().map_or(why_not, Vec::as_slice),
+        about_file,
         about_group: &verdict.about_group,
         warnings: &verdict.warnings,
         notes: &verdict.notes,

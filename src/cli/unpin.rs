@@ -43,10 +43,23 @@ impl Unpin {
             (_, true) => When::Force,
             _ => When::Refuse,
         };
-        let result = if self.unit { own_unit::stop() } else { unpin(&self.which.target(), when) };
+        let result = if self.unit {
+            own_unit::stop()
+        } else {
+            match self.which.target() {
+                Ok(target) => unpin(&target, when),
+                Err(error) => return failed(messages, &error),
+            }
+        };
         match result {
             Ok(removal) => {
                 warn(messages, &removal.warnings);
+                if removal.removed && removal.was_services && !self.unit {
+                    messages.warning(format_args!(
+                        "kubens.service had pinned it: services that are wrapped do not start until \
+                         'systemctl restart kubens.service'"
+                    ));
+                }
                 let text = if self.json { as_json(&removal) } else { as_text(&removal) };
                 print(messages, &text, DONE)
             }

@@ -34,7 +34,7 @@ pub enum Trouble {
     NotFile,
     /// It is a symbolic link, and there is nothing at its end.
     LeadsNowhere,
-    /// It has more than 1 MiB.
+    /// It has more than 64 KiB.
     TooLong,
     /// It belongs to this user.
     Owner(u32),
@@ -151,7 +151,7 @@ impl fmt::Display for Trouble {
             Self::LeadsNowhere => {
                 out.write_str("a symbolic link that leads nowhere; remove it to have the defaults")
             }
-            Self::TooLong => out.write_str("longer than 1 MiB"),
+            Self::TooLong => out.write_str("longer than 64 KiB"),
             Self::Owner(uid) => write!(out, "it belongs to user {uid}; it must be root's"),
             Self::Writable(mode) => {
                 write!(out, "others than its owner may write it (mode {mode:04o}); chmod go-w")

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// The most that is read, in bytes.
-pub(super) const MOST: u64 = 1 << 20;
+pub(super) const MOST: u64 = 64 << 10;
 
 /// The contents of the file at `path`; nothing if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {

@@ -154,7 +154,7 @@ impl Configuration {
     ///
     /// # Errors
     /// [`Error::Text`] as [`Configuration::parse`]; [`Error::File`] for what is no plain file of at
-    /// most 1 MiB that only root, or the user who runs this, may write; [`Error::Read`] with what
+    /// most 64 KiB that only root, or the user who runs this, may write; [`Error::Read`] with what
     /// open(2) and read(2) say.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
         let Some(bytes) = file::read(path)? else {

@@ -64,6 +64,7 @@ impl Node<'_> {
         let Ok(service) = &candidate.service else { return (Vec::new(), Vec::new()) };
         let entry = self.entry(candidate);
         let wraps_all = entry.as_ref().is_some_and(|entry| entry.exec == Exec::All);
+        let is_forced = entry.as_ref().is_some_and(|entry| entry.wrap == Wrap::Force);
         let mut warnings: Vec<String> =
             outside(service, wraps_all).iter().map(ToString::to_string).collect();
         if let Some(profile) = entry.and_then(|entry| entry.profile) {
@@ -73,7 +74,18 @@ impl Node<'_> {
             ));
         }
         let mut notes = told(service);
-        for key in COMMANDS.into_iter().filter(|key| *key != "ExecStart" && !wraps_all) {
+        if is_forced {
+            let exec = if wraps_all { Exec::All } else { Exec::Start };
+            notes.extend(
+                in_the_way(service, exec)
+                    .into_iter()
+                    .filter(|one| one.why.may_be_forced())
+                    .map(|one| format!("loses {}={}", plain(&one.directive), plain(&one.value))),
+            );
+        }
+        let wrapped: Vec<&str> =
+            drop_in::keys(if wraps_all { Exec::All } else { Exec::Start }).collect();
+        for key in COMMANDS.into_iter().filter(|key| !wrapped.contains(key)) {
             let lines = service.exec(key);
             notes.extend(
                 lines.iter().map(|line| format!("outside stays {key}={}", plain(&line.value))),
@@ -136,10 +148,13 @@ impl Node<'_> {
 fn files(candidate: &Candidate) -> Result<&UnitFiles, String> {
     Err(match &candidate.found {
         Found::Unit(files) => return Ok(files),
-        Found::Absent | Found::NotAService => {
-            "there is no such unit in the search path (what a generator makes is not wrapped)"
-                .into()
-        }
+        Found::Absent | Found::NotAService => match &candidate.made_from {
+            Some(path) => format!("another generator makes it, from {}", quoted(path)),
+            None => {
+                "there is no such unit in the search path (what a generator makes is not wrapped)"
+                    .into()
+            }
+        },
         Found::Template => "it is a template; only its instances are services".into(),
         Found::Masked(path) => format!("it is masked by {}", quoted(path)),
         Found::Transient(path) => format!("it was made at run time, in {}", quoted(path)),

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// The setting that is wrapped in any case.
 const START: &str = "ExecStart";
 
+/// The setting that is wrapped in no case.
+const CONDITION: &str = "ExecCondition";
+
 /// A file to write below a generator's output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropIn {
@@ -108,9 +111,12 @@ pub fn keep_out(unit: &str, name: &str) -> DropIn {
     DropIn { unit: unit.to_owned(), name: name.to_owned(), text, group: None }
 }
 
-/// The settings whose commands are wrapped.
+/// The settings whose commands are wrapped. Never `ExecCondition=`: without a pin the shim's 125 would
+/// mean that the condition is not met, and nothing would try again.
 pub(super) fn keys(exec: Exec) -> impl Iterator<Item = &'static str> {
-    COMMANDS.into_iter().filter(move |key| exec == Exec::All || *key == START)
+    COMMANDS
+        .into_iter()
+        .filter(move |key| *key == START || (exec == Exec::All && *key != CONDITION))
 }
 
 /// Up to the commands. Wants= and not Requires=: that would stop and restart the service together

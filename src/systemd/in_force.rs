@@ -64,7 +64,8 @@ fn merge(
     accepted: &Configuration,
     is_in_group: &dyn Fn(&ServiceEntry) -> bool,
 ) -> Configuration {
-    let mut merged = accepted.clone();
+    // What is exposed is decided when the pin is made; kubens.service tells what is different.
+    let mut merged = Configuration { expose: given.expose.clone(), ..accepted.clone() };
     merged.services.retain(is_in_group);
     merged.services.extend(given.services.iter().filter(|one| !is_in_group(one)).cloned());
     merged

@@ -6,7 +6,7 @@ use crate::message::Level;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 /// Where the kernel takes messages (`/dev/kmsg`, Documentation/ABI/testing/dev-kmsg).
@@ -35,7 +35,8 @@ impl Log {
         for part in parts(text) {
             let line = format!("{prefix}{part}\n");
             let written = self.kernel.as_ref().map(|mut kernel| kernel.write_all(line.as_bytes()));
-            if !matches!(written, Some(Ok(()))) {
+            // Who tries it by hand does not look there.
+            if !matches!(written, Some(Ok(()))) || io::stderr().is_terminal() {
                 let line = format!("{}: {part}\n", self.program);
                 output::say(io::stderr(), line.as_bytes());
             }

@@ -35,6 +35,7 @@ pub mod process;
 pub mod remarks;
 pub mod rooted;
 pub mod running;
+pub mod search;
 pub mod service;
 pub mod survey;
 pub mod text;

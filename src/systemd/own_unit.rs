@@ -1,7 +1,7 @@
 //! What kubens.service does when it starts and when it stops.
 
 use crate::configuration::{self, Configuration};
-use crate::message::quoted;
+use crate::message::{chain, quoted};
 use crate::namespace::open::{Look, Place, look};
 use crate::namespace::pin::{
     self, Accepted, Mode, Outcome, Patience, Removal, Request, Source, Target, Wanted, When,
@@ -9,7 +9,8 @@ use crate::namespace::pin::{
 use crate::systemd::enabled::Enabled;
 use crate::systemd::in_force::{Basis, InForce, PENDING, group};
 use crate::systemd::running::Side;
-use crate::systemd::survey::{self, Candidate, Survey, is_program};
+use crate::systemd::search::is_program;
+use crate::systemd::survey::{self, Candidate, Survey};
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,10 @@ use std::time::Duration;
 /// How long the end of the system is held up at most, well below the unit's `TimeoutStopSec=`.
 const PATIENCE: Patience =
     Patience { processes: Duration::from_secs(5), mounts: Duration::from_secs(10) };
+
+/// What is said of a common pin.
+const COMMON: &str = "services ran on the host when it was made, so the pin is common: it hides nothing \
+    until the next boot, or until kubens.service is restarted once all of them have stopped";
 
 /// Where systemctl(1) is; a merged /usr has both.
 const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
@@ -60,6 +65,9 @@ impl fmt::Display for Error {
                  processes {one} and {other}): pin one with 'kubens pin --adopt', and restart the \
                  services that are in another"
             ),
+            Self::Pin(error @ pin::Error::Path(..), _) => {
+                write!(out, "{}: {error}", configuration::PATH)
+            }
             Self::Pin(error, _) => write!(out, "{error}"),
         }
     }
@@ -85,8 +93,13 @@ impl StdError for Error {
 pub fn start() -> Result<Outcome, Error> {
     let survey = Survey::read().map_err(Error::Survey)?;
     let InForce { configuration, basis } = survey.in_force();
-    if let Err(error) = survey.given {
-        return Err(Error::Configuration(error));
+    let mut warnings = Vec::new();
+    match survey.given {
+        Err(error) if basis == Basis::Accepted && is_pinned(&configuration.pin) => {
+            warnings.push(format!("{}; what kubens.service was started with holds", chain(&error)));
+        }
+        Err(error) => return Err(Error::Configuration(error)),
+        Ok(_) => {}
     }
     let accepted = survey.state.and_then(|state| state.configuration);
     if let Some(old) = accepted.map(|old| old.pin).filter(|old| *old != configuration.pin) {
@@ -107,8 +120,12 @@ pub fn start() -> Result<Outcome, Error> {
     };
     let mut outcome = pinned.map_err(|(error, left)| Error::Pin(error, left))?;
     if basis == Basis::Running {
-        outcome.warnings.push(PENDING.to_owned());
+        warnings.push(PENDING.to_owned());
     }
+    if outcome.mode == Some(Mode::Common) {
+        warnings.push(COMMON.to_owned());
+    }
+    outcome.warnings.append(&mut warnings);
     pin::publish(&target).map_err(|error| Error::Pin(error, Vec::new()))?;
     Ok(outcome)
 }

@@ -41,6 +41,8 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// All that is written.
     pub drop_ins: Vec<DropIn>,
+    /// What there is to say of the configuration.
+    pub about_file: Vec<String>,
     /// What the administrator should know.
     pub messages: Vec<(Level, String)>,
 }
@@ -52,7 +54,9 @@ pub fn plan(survey: &Survey, bin: &Path) -> Plan {
     let programs = Programs { bin: bin.to_owned(), pin: in_force.configuration.pin.clone() };
     let node = Node { survey, in_force, programs };
 
-    let mut plan = Plan { messages: node.about_the_file(), ..Plan::default() };
+    let messages = node.about_the_file();
+    let about_file = messages.iter().map(|(_, text)| text.clone()).collect();
+    let mut plan = Plan { about_file, messages, ..Plan::default() };
     for group in [Group::Node, Group::K3s, Group::Rke2] {
         node.plan_group(group, &mut plan);
     }
@@ -114,11 +118,18 @@ impl Node<'_> {
             common: common.map(|state| state.wanted.unwrap_or(Wanted::Outside)),
         };
         let fate = decide(situation, &sides);
-        let mut about = self.about_the_group(of, fate, &members, &strict);
-        if let Some(text) = left_out.filter(|_| self.is_enabled() || fate.wrap) {
-            about.push((Level::Error, text));
+        let against = against(of, fate, &members, &strict, left_out);
+        let mut about = about_the_group(of, fate);
+        if self.is_enabled() || fate.wrap {
+            about.extend(against.iter().map(|text| (Level::Error, text.clone())));
         }
-        let said: Vec<String> = about.iter().map(|(_, text)| text.clone()).collect();
+        // Who asks wants to know it before he switches it on.
+        let said: Vec<String> = about
+            .iter()
+            .map(|(_, text)| text.clone())
+            .filter(|text| !against.contains(text))
+            .collect();
+        let said = [said, against].concat();
         plan.messages.extend(about);
         // Where there is neither a pin nor will be, there is nothing to keep out of.
         let keeps_out = !fate.wrap && (self.is_enabled() || state.is_some());
@@ -165,44 +176,6 @@ impl Node<'_> {
         let mut all = members.iter().zip(&wrappers);
         let each = all.all(|(one, wrapper)| wrapper.is_some() || self.has_environment(one));
         wrappers.into_iter().flatten().next().filter(|_| each)
-    }
-
-    fn about_the_group(
-        &self,
-        of: Group,
-        fate: Fate,
-        members: &[&Candidate],
-        strict: &[Result<DropIn, Vec<String>>],
-    ) -> Vec<(Level, String)> {
-        let mut messages = Vec::new();
-        if fate.is_split {
-            let text = format!(
-                "{of} is split: its services run in different mount namespaces; restart all of them"
-            );
-            messages.push((Level::Error, text));
-        }
-        if strict.iter().any(Result::is_err) && (self.is_enabled() || fate.wrap) {
-            let reasons = members.iter().zip(strict).filter_map(|(one, drop_in)| {
-                let reasons = drop_in.as_ref().err()?;
-                Some(format!("{}: {}", plain(&one.name), reasons.join("; ")))
-            });
-            let reasons: Vec<String> = reasons.collect();
-            let then = if fate.wrap {
-                "runs inside and stays there, although it would not be wrapped now"
-            } else {
-                "is not wrapped, none of it, since one service cannot be"
-            };
-            messages.push((Level::Error, format!("{of} {then}: {}", reasons.join("; "))));
-        }
-        if fate.is_pending {
-            let (now, then) = if fate.wrap { ("inside", "outside") } else { ("outside", "inside") };
-            let text = format!(
-                "{of} stays {now} while it runs; it starts {then} after a reboot, or once all of it has \
-                 stopped and systemd has been reloaded"
-            );
-            messages.push((Level::Warning, text));
-        }
-        messages
     }
 
     fn plan_alone(&self, candidate: &Candidate, plan: &mut Plan) {
@@ -254,10 +227,54 @@ impl Node<'_> {
     }
 }
 
+/// Why the group would not be wrapped, a sentence each.
+fn against(
+    of: Group,
+    fate: Fate,
+    members: &[&Candidate],
+    strict: &[Result<DropIn, Vec<String>>],
+    left_out: Option<String>,
+) -> Vec<String> {
+    let reasons = members.iter().zip(strict).filter_map(|(one, drop_in)| {
+        let reasons = drop_in.as_ref().err()?;
+        Some(format!("{}: {}", plain(&one.name), reasons.join("; ")))
+    });
+    let reasons: Vec<String> = reasons.collect();
+    let then = if fate.wrap {
+        "runs inside and stays there, although it would not be wrapped now"
+    } else {
+        "is not wrapped, none of it, since one service cannot be"
+    };
+    let text = format!("{of} {then}: {}", reasons.join("; "));
+    let text = Some(text).filter(|_| !reasons.is_empty());
+    text.into_iter().chain(left_out).collect()
+}
+
+/// What there is to say of where the group runs.
+fn about_the_group(of: Group, fate: Fate) -> Vec<(Level, String)> {
+    let mut messages = Vec::new();
+    if fate.is_split {
+        let text = format!(
+            "{of} is split: its services run in different mount namespaces; restart all of them"
+        );
+        messages.push((Level::Error, text));
+    }
+    if fate.is_pending {
+        let (now, then) = if fate.wrap { ("inside", "outside") } else { ("outside", "inside") };
+        let text = format!(
+            "{of} stays {now} while it runs; it starts {then} after a reboot, or once all of it has \
+             stopped and systemd has been reloaded"
+        );
+        messages.push((Level::Warning, text));
+    }
+    messages
+}
+
 /// Whether the service can run at all: one that is not installed, or masked, splits nothing.
 fn exists(candidate: &Candidate) -> bool {
     match candidate.found {
-        Found::Absent | Found::Masked(_) => candidate.side.is_some(),
+        Found::Absent => candidate.side.is_some() || candidate.made_from.is_some(),
+        Found::Masked(_) => candidate.side.is_some(),
         _ => true,
     }
 }

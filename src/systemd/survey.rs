@@ -10,6 +10,7 @@ use crate::systemd::enabled::{Enabled, enabled};
 use crate::systemd::in_force::{InForce, group, in_force, units};
 use crate::systemd::process::{Known, look_at};
 use crate::systemd::running::{self, Commands, Side, side};
+use crate::systemd::search::{Search, inside};
 use crate::systemd::service::{COMMANDS, Service};
 use crate::systemd::unit::{Found, find, read};
 use crate::systemd::unit_path::UnitPath;
@@ -70,6 +71,8 @@ pub struct Candidate {
     pub names: Vec<String>,
     /// Its files.
     pub found: Found,
+    /// What another generator would make it from, where it has no files.
+    pub made_from: Option<PathBuf>,
     /// What they say; why they cannot be read.
     pub service: Result<Service, String>,
     /// On which side it runs, if it does.
@@ -78,46 +81,6 @@ pub struct Candidate {
 
 /// The most settings of one unit that are judged: every boot waits for it.
 const ASSIGNMENTS: usize = 5000;
-
-/// Where a program without a path is looked for.
-#[derive(Debug, Clone)]
-pub struct Search {
-    root: PathBuf,
-}
-
-/// systemd's own list (`systemd.exec(5)`, `ExecSearchPath=`).
-const SEARCH: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
-impl Search {
-    /// The path of the program `name` for `service`.
-    #[must_use]
-    pub fn find(&self, service: &Service, name: &str) -> Option<PathBuf> {
-        let own = service.list("Service", "ExecSearchPath");
-        let own: Vec<&str> = own.iter().flat_map(|value| value.split(':')).collect();
-        // What specifiers stand for is not known here.
-        if own.iter().any(|directory| directory.contains('%')) {
-            return None;
-        }
-        let directories = if own.is_empty() { &SEARCH[..] } else { &own };
-        directories
-            .iter()
-            .map(|directory| Path::new(directory).join(name))
-            .find(|path| is_program(&inside(&self.root, path)))
-    }
-}
-
-/// Whether it is a file that root can run.
-#[must_use]
-pub fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
-/// `path` below `root`.
-fn inside(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
 
 /// The kernel's command line, as systemd takes it: in a container from its own arguments
 /// (kernel-command-line(7)).
@@ -190,8 +153,8 @@ impl Survey {
             .map(Option::unwrap_or_default);
         let state = state(root);
         let accepted = state.as_ref().and_then(|state| state.configuration.as_ref());
-        let candidates = candidates(&path, given.as_ref().ok(), accepted, also);
-        let search = Search { root: root.to_owned() };
+        let candidates = candidates(root, &path, given.as_ref().ok(), accepted, also);
+        let search = Search::below(root);
         Self { enabled, given, state, candidates, search }
     }
 
@@ -220,6 +183,7 @@ impl Survey {
 /// Every service that either configuration names, once. Where the one is broken and there is no other,
 /// those of the defaults: they may run.
 fn candidates(
+    root: &Path,
     path: &UnitPath,
     given: Option<&Configuration>,
     accepted: Option<&Configuration>,
@@ -235,7 +199,7 @@ fn candidates(
         if candidates.iter().any(|one| one.names.iter().any(|name| *name == unit)) {
             continue;
         }
-        let candidate = candidate(path, unit);
+        let candidate = candidate(root, path, unit);
         // Two names of one unit.
         if !candidates.iter().any(|one| one.name == candidate.name) {
             candidates.push(candidate);
@@ -244,7 +208,7 @@ fn candidates(
     candidates
 }
 
-fn candidate(path: &UnitPath, unit: &str) -> Candidate {
+fn candidate(root: &Path, path: &UnitPath, unit: &str) -> Candidate {
     let found = find(path, unit);
     let (name, names, service) = match &found {
         Found::Unit(files) => {
@@ -259,7 +223,18 @@ fn candidate(path: &UnitPath, unit: &str) -> Candidate {
         }
         _ => (unit.to_owned(), vec![unit.to_owned()], Ok(Service::default())),
     };
-    Candidate { name, names, found, service, side: None }
+    let made_from =
+        Some(&found).filter(|found| **found == Found::Absent).and_then(|_| source(root, unit));
+    Candidate { name, names, found, made_from, service, side: None }
+}
+
+/// The script or the container from which another generator makes the service.
+fn source(root: &Path, unit: &str) -> Option<PathBuf> {
+    let stem = unit.strip_suffix(".service")?;
+    let quadlets = ["/etc", "/run", "/usr/share"]
+        .map(|place| format!("{place}/containers/systemd/{stem}.container"));
+    let all = [format!("/etc/init.d/{stem}")].into_iter().chain(quadlets).map(PathBuf::from);
+    all.into_iter().find(|path| inside(root, path).is_file())
 }
 
 /// Tells of each candidate where it runs.

@@ -34,6 +34,8 @@ pub struct Removal {
     pub was_pinned: bool,
     /// Whether it is gone now.
     pub removed: bool,
+    /// Whether kubens.service had made it.
+    pub was_services: bool,
     /// Who is inside.
     pub members: Members,
     /// What an administrator should know, a sentence each.
@@ -109,6 +111,8 @@ fn remove(
             When::Force => {}
         }
     }
+    let state = State::read(&location.state)?;
+    removal.was_services = state.is_some_and(|state| state.configuration.is_some());
     match at_pin {
         AtPin::Pinned(namespace) => take_away(location, &namespace)?,
         // A plain file that a pin covers in PID 1's namespace must stay: the kernel detaches what is

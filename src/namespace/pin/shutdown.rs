@@ -177,7 +177,9 @@ fn own<'a>(host: &MountTable, inside: &'a MountTable) -> Vec<&'a Mount> {
         let on_top = inside.iter().filter(|mount| ids.contains(&mount.parent));
         let more: Vec<u64> = on_top.map(|mount| mount.id).filter(|id| !ids.contains(id)).collect();
         if more.is_empty() {
-            return inside.iter().filter(|mount| ids.contains(&mount.id)).collect();
+            // To unmount the root would make it read-only (umount(2)).
+            let is_own = |mount: &&Mount| ids.contains(&mount.id) && mount.point != Path::new("/");
+            return inside.iter().filter(is_own).collect();
         }
         ids.extend(more);
     }

@@ -170,7 +170,7 @@ fn unshared(table: &MountTable, directory: &Path) -> Vec<(PathBuf, Was)> {
     let mut found: Vec<&Mount> = table
         .iter()
         .filter(|mount| mount.peer_group.is_none() && (!mount.unbindable || is_root(mount)))
-        .filter(|mount| !mount.point.starts_with(directory))
+        .filter(|mount| !mount.point.starts_with(directory) && mount.fstype != "nsfs")
         .filter(|mount| mount_id_of(&mount.point) == Ok(mount.id))
         .collect();
     found.sort_by_key(|mount| !is_root(mount));
