@@ -144,7 +144,7 @@ fn what_is_installed_elsewhere_names_its_own_programs() {
     // Installed on a host, enabled there, and run as systemd does.
     let host = Host::new();
     let script = format!(
-        "for units in /etc/systemd /lib/systemd/system /usr/lib/systemd/system; do
+        "for units in /etc/systemd /etc/init.d /lib/systemd/system /usr/lib/systemd/system; do
              test ! -d $units || mount -t tmpfs none $units
          done
          mount --bind {} /usr/local

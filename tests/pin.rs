@@ -302,7 +302,7 @@ fn what_is_asked_for_is_checked_first() {
     ] {
         refused_without_a_trace(&host, &format!("kubens pin {words}"), parts);
     }
-    for words in ["--adopt 1 --common", "--adopt 0", "--adopt x", "--nonesuch"] {
+    for words in ["--adopt 1 --common", "--adopt 0", "--adopt x.y", "--nonesuch"] {
         assert_eq!(host.sh(&format!("kubens pin {words}")).status, 2, "{words}");
     }
 }

@@ -119,10 +119,10 @@ impl Node<'_> {
         };
         let fate = decide(situation, &sides);
         let against = against(of, fate, &members, &strict, left_out);
-        let mut about = about_the_group(of, fate);
-        if self.is_enabled() || fate.wrap {
-            about.extend(against.iter().map(|text| (Level::Error, text.clone())));
-        }
+        let is_said = self.is_enabled() || fate.wrap;
+        let mut about: Vec<(Level, String)> =
+            against.iter().filter(|_| is_said).map(|text| (Level::Error, text.clone())).collect();
+        about.extend(about_the_group(of, fate));
         // Who asks wants to know it before he switches it on.
         let said: Vec<String> = about
             .iter()
