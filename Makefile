@@ -101,7 +101,7 @@ $(DIST)/%/kubens: $(SOURCES)
 			$(CARGO) build --release --locked --target $$triple "$$@"; \
 	}; \
 	model='$(SHIM_MODEL)'; build --no-default-features $(SHIMS:%=--bin %) && \
-		{ model=; build $(ADMIN:%=--bin %); } || failed=yes; \
+		{ model=; export CARGO_PROFILE_RELEASE_OPT_LEVEL=3; build $(ADMIN:%=--bin %); } || failed=yes; \
 	if test -n "$${failed-}"; then \
 		test $* != $(HOST_ARCH) || exit 1; \
 		echo "release: $* is left out: it cannot be built here"; exit 0; \
