@@ -22,6 +22,7 @@ SCRIPTS = .ci/run $(shell find benches tests -name "*.sh")
 BIN = $(DESTDIR)$(PREFIX)/bin
 # Where systemd looks, if PREFIX is /usr or /usr/local.
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+PRESETS = $(DESTDIR)$(PREFIX)/lib/systemd/system-preset
 GENERATORS = $(DESTDIR)$(PREFIX)/lib/systemd/system-generators
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOCUMENTS = $(SHARE)/doc/kubens
@@ -47,7 +48,7 @@ test: test-tools ## prove it; installs what the tests need when that is missing 
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) \
 		$(CARGO) test --locked --test pin --test shim --test runtime --test transparency
 
-bench: ## measure what the shim, the generator and a node cost (root)
+bench: ## measure what the shim, the generator and a node's mounts cost (root)
 	$(CARGO) bench --locked --bench exec
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) $(CARGO) bench --locked --bench generator
@@ -58,15 +59,16 @@ lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-
 release: $(patsubst %,$(DIST)/%/kubens,$(sort $(HOST_ARCH) $(ARCHES))) ## build static programs into target/dist/ARCH
 
 install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (DESTDIR=, PREFIX=/usr)
-	install -d $(BIN) $(UNITS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man8 \
+	install -d $(BIN) $(UNITS) $(PRESETS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man8 \
 		$(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
 	install -m 0755 $(patsubst %,$(DIST)/$(HOST_ARCH)/%,$(SHIMS) kubens) $(BIN)
 	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-generator $(GENERATORS)
 	sed '/^Exec/s,=/usr/bin/,=$(PREFIX)/bin/,' config/systemd/kubens.service >$(UNITS)/kubens.service
 	chmod 0644 $(UNITS)/kubens.service
+	install -m 0644 config/systemd/80-kubens.preset $(PRESETS)
 	install -m 0644 man/*.5 $(SHARE)/man/man5
 	install -m 0644 man/*.8 $(SHARE)/man/man8
-	for file in README.md SECURITY.md CHANGELOG.md LICENSE docs/install/*.md; do \
+	for file in README.md SECURITY.md CHANGELOG.md LICENSE docs/*.* docs/install/*.md; do \
 		install -D -m 0644 $$file $(DOCUMENTS)/$$file || exit; \
 	done
 	install -D -m 0644 config/kubens.toml $(DOCUMENTS)/examples/kubens.toml

@@ -388,6 +388,7 @@ fn files_that_the_pages_name_are_installed_or_made() {
     let known = [
         "/etc/kubens/kubens.toml",
         "/usr/lib/systemd/system/kubens.service",
+        "/usr/lib/systemd/system-preset/80-kubens.preset",
         "/usr/share/doc/kubens/examples/kubens.toml",
         "/run/kubens/mnt",
         "/run/kubens/env",
@@ -636,9 +637,8 @@ fn the_pages_of_this_house_refer_to_each_other() {
         let also = section(&page, ".Sh SEE ALSO", &[".Sh"]).join("\n");
         for (other, number) in PAGES.iter().filter(|(other, _)| *other != name) {
             let is_there = also.contains(&format!(".Xr {other} {number}"));
-            // The shims know of no configuration.
-            let needs_not =
-                *other == "kubens.toml" && ["kubens-exec", "kubensenter"].contains(&name);
+            // That one knows of no configuration.
+            let needs_not = *other == "kubens.toml" && name == "kubens-exec";
             assert!(
                 is_there || needs_not,
                 "{name}({section_}) does not refer to {other}({number})"

@@ -8,6 +8,8 @@
 
 mod common;
 
+use common::node;
+use common::services::{self, GROUP};
 use common::{Host, has, programs};
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,11 +22,12 @@ const PROGRAMS: [&str; 4] = ["kubens", "kubens-exec", "kubensenter", "kubens-gen
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// Below the prefix: each file that is installed, and whether it is a program.
-const INSTALLED: [(&str, bool); 28] = [
+const INSTALLED: [(&str, bool); 31] = [
     ("bin/kubens", true),
     ("bin/kubens-exec", true),
     ("bin/kubensenter", true),
     ("lib/systemd/system-generators/kubens-generator", true),
+    ("lib/systemd/system-preset/80-kubens.preset", false),
     ("lib/systemd/system/kubens.service", false),
     ("share/bash-completion/completions/kubens", false),
     ("share/doc/kubens/CHANGELOG.md", false),
@@ -33,6 +36,8 @@ const INSTALLED: [(&str, bool); 28] = [
     ("share/doc/kubens/SECURITY.md", false),
     ("share/doc/kubens/docs/install/kubernetes.md", false),
     ("share/doc/kubens/docs/install/openshift.md", false),
+    ("share/doc/kubens/docs/measurements.md", false),
+    ("share/doc/kubens/docs/node.svg", false),
     ("share/doc/kubens/examples/kubens.toml", false),
     ("share/fish/vendor_completions.d/kubens.fish", false),
     ("share/kubens/openshift/master/99-kubens-master.yaml", false),
@@ -120,6 +125,59 @@ fn exactly_these_files_are_installed() {
     let unit = fs::read(root.join("usr/lib/systemd/system/kubens.service")).unwrap();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd/kubens.service");
     assert_eq!(unit, fs::read(own).unwrap());
+}
+
+#[test]
+fn the_document_says_how_to_remove_all_of_it() {
+    if !has("make") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (dist, root) = (directory.path().join("dist"), directory.path().join("root"));
+    fs::create_dir(&dist).unwrap();
+    released(&dist, |path, name| fs::write(path, name).unwrap());
+    install(&dist, &root, "/usr");
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/install/kubernetes.md");
+    let document = fs::read_to_string(document).unwrap();
+    let lines = document.lines().filter_map(|line| line.strip_prefix("# rm "));
+    let words = lines.flat_map(str::split_whitespace);
+    for path in words.filter_map(|word| word.strip_prefix("/usr/")) {
+        let path = root.join("usr").join(path);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        } else {
+            fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+    assert_eq!(files(&root), BTreeSet::new());
+}
+
+#[test]
+fn the_first_boot_of_an_image_does_not_enable_it() {
+    if !node::possible() {
+        return;
+    }
+    let ours = include_str!("../config/systemd/80-kubens.preset");
+    let presets = "/usr/lib/systemd/system-preset";
+    let image = || {
+        let wants = "/etc/systemd/system/multi-user.target.wants";
+        let image = services::node().prepared_by(&format!("rm -r {wants}"));
+        // As where no preset names a unit: it is enabled.
+        let all = format!("enable {}\nenable kubens.service\n", GROUP.join("\nenable "));
+        let image = image.file("/etc/systemd/system-preset/98-all.preset", &all);
+        image.file(&format!("{presets}/80-kubens.preset"), ours)
+    };
+    let node = image().first_boot().boot();
+    assert_eq!(node.property("kubens.service", "UnitFileState"), "disabled");
+    assert_eq!(node.property("kubelet.service", "UnitFileState"), "enabled");
+    assert_eq!(node.property("kubens.service", "ActiveState"), "inactive");
+    node.are_outside(&GROUP);
+    drop(node);
+    // Unless whoever built the image says otherwise.
+    let theirs = "/etc/systemd/system-preset/50-node.preset";
+    let node = image().file(theirs, "enable kubens.service\n").first_boot().boot();
+    assert_eq!(node.property("kubens.service", "UnitFileState"), "enabled");
+    node.are_inside(&GROUP);
 }
 
 #[test]

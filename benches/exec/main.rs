@@ -37,6 +37,15 @@ use std::process::ExitCode;
 /// The result of anything that a benchmark may give up on.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+const USAGE: &str = "\
+Measures what it costs to start a command through the shim. Takes root, and half a minute or so.
+
+  cargo bench --bench exec                    print the table
+  cargo bench --bench exec -- PROGRAM...      measure further builds of the shim beside it
+
+KUBENS_BENCH_ROUNDS is the number of rounds, 1500 without it.
+";
+
 /// Where the wrapper, and this benchmark, find other programs.
 const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
@@ -48,9 +57,17 @@ fn main() -> ExitCode {
     if let Some(command) = memory::to_be_traced(&arguments) {
         return failed(&memory::give_in(command));
     }
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return say(USAGE);
+    }
     // `cargo test --all-targets` runs benchmarks too, without this word.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return say("exec: this is a benchmark; 'cargo bench' runs it\n");
+    }
+    let mut options = arguments.iter().filter(|argument| argument.starts_with('-'));
+    if let Some(option) = options.find(|option| *option != "--bench") {
+        let option = option.escape_debug();
+        return failed(&*Box::<dyn Error>::from(format!("unknown option '{option}'; see --help")));
     }
     if !geteuid().is_root() {
         return say("exec: not measured: joining a mount namespace needs root\n");

@@ -12,7 +12,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{geteuid, sync};
 use std::env;
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
@@ -25,6 +25,14 @@ type Pair = (Vec<f64>, Vec<f64>);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+const USAGE: &str = "\
+Measures what the generator adds to every boot and every reload. Takes root, and some seconds.
+
+  cargo bench --bench generator       print the table
+
+KUBENS_BIN is the directory of the programs to measure; without it those that cargo built.
+";
+
 const UNITS: usize = 2000;
 const WRAPPED: usize = 30;
 const DROP_INS: usize = 6;
@@ -36,19 +44,29 @@ const MOST_MS: f64 = 10.0;
 const MOST_KIB: i64 = 10 * 1024;
 
 fn main() -> ExitCode {
-    if !env::args().any(|argument| argument == "--bench") {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    if has("--help") || has("-h") {
+        return say(USAGE);
+    }
+    if !has("--bench") {
         return say("generator: this is a benchmark; 'cargo bench' runs it\n");
+    }
+    if let Some(word) = arguments.iter().find(|word| *word != "--bench") {
+        return failed(&format!("unknown word '{}'; see --help", word.escape_debug()));
     }
     if !geteuid().is_root() {
         return say("generator: not measured: it takes root to show it a tree of our own\n");
     }
     match run() {
         Ok(text) => say(&text),
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "generator: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &dyn Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "generator: {error}");
+    ExitCode::FAILURE
 }
 
 fn say(text: &str) -> ExitCode {

@@ -34,6 +34,11 @@ pub(crate) struct Bounds {
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
+    /// How often it was run.
+    pub(crate) fn number(&self) -> usize {
+        self.0.len()
+    }
+
     /// The time that `percent` of the runs did not exceed, in milliseconds.
     pub(crate) fn quantile(&self, percent: usize) -> f64 {
         let index = (self.0.len() * percent / 100).min(self.0.len().saturating_sub(1));

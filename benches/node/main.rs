@@ -42,6 +42,14 @@ use std::process::ExitCode;
 /// The result of anything that a benchmark may give up on.
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+const USAGE: &str = "\
+Measures what a node pays for its mounts: boots two nodes, for about five minutes. Takes root.
+
+  cargo bench --bench node                print the table
+  cargo bench --bench node -- --quick     a minute, with few mounts
+  cargo bench --bench node -- --docs      write docs/measurements.md and docs/node.svg, too
+";
+
 /// The page with the table, and the picture in it.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/measurements.md");
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/node.svg");
@@ -53,9 +61,16 @@ fn main() -> ExitCode {
     if let Some(done) = on_the_node {
         return done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
     }
+    if has("--help") || has("-h") {
+        return say(USAGE);
+    }
     // `cargo test --all-targets` runs benchmarks too, without this word.
     if !has("--bench") {
         return say("node: this is a benchmark; 'cargo bench' runs it\n");
+    }
+    let known = ["--bench", "--quick", "--docs"];
+    if let Some(word) = arguments.iter().find(|word| !known.contains(&word.as_str())) {
+        return failed(&format!("unknown word '{}'; see --help", word.escape_debug()));
     }
     if !common::node::possible() {
         return say("node: not measured: it takes root and systemd\n");

@@ -1,5 +1,6 @@
 //! The picture: a panel for each thing that was measured, with a line for each side. It needs nothing
-//! but itself, and follows the reader's choice of light or dark.
+//! but itself, and follows the reader's choice of light or dark, where what draws it can; otherwise
+//! it is light.
 
 use crate::steps::{Side, Step, Steps};
 use std::fmt::Write;
@@ -13,21 +14,23 @@ const PANEL: (f64, f64) = (430.0, 268.0);
 /// The area of a panel in which the lines run: from the left and upper edge, and how large.
 const AREA: (f64, f64, f64, f64) = (62.0, 36.0, 300.0, 180.0);
 
-/// How it looks. Not the colour alone tells the sides apart.
+/// How it looks. Not the colour alone tells the sides apart. No variables, which not every renderer of SVG
+/// knows; one that does not know media queries either leaves the last lines out.
 const STYLE: &str = "\
-svg { --paper: #ffffff; --ink: #1f2328; --soft: #59636e; --grid: #d8dee4; --host: #b93a00; --hidden: #0b57d0 }
-@media (prefers-color-scheme: dark) {
-svg { --paper: #0d1117; --ink: #f0f3f6; --soft: #a3acb7; --grid: #30363d; --host: #ff9a5c; --hidden: #6cb0ff }
-}
-text { font: 13px system-ui, 'Helvetica Neue', Arial, sans-serif; fill: var(--ink) }
+text { font: 13px system-ui, 'Helvetica Neue', Arial, sans-serif; fill: #1f2328 }
 .title { font-size: 18px; font-weight: 600 } .name { font-size: 14px; font-weight: 600 }
-.soft { fill: var(--soft); font-size: 12px } .right { text-anchor: end } .middle { text-anchor: middle }
-.paper { fill: var(--paper) } .grid { stroke: var(--grid) } .axis { stroke: var(--soft) }
+.soft { fill: #59636e; font-size: 12px } .right { text-anchor: end } .middle { text-anchor: middle }
+.paper { fill: #ffffff } .grid { stroke: #d8dee4 } .axis { stroke: #59636e }
 .line { fill: none; stroke-width: 2.2; stroke-linejoin: round } .late { stroke-dasharray: 5 4; stroke-width: 1.6 }
-.host { stroke: var(--host) } .hidden { stroke: var(--hidden) }
-.dot.host { fill: var(--host) } .dot.hidden { fill: var(--hidden) }
-.label.host { fill: var(--host); stroke: none; font-weight: 600 }
-.label.hidden { fill: var(--hidden); stroke: none; font-weight: 600 }
+.line.host { stroke: #b93a00 } .line.hidden { stroke: #0b57d0 }
+.dot.host { fill: #b93a00 } .dot.hidden { fill: #0b57d0 }
+.label.host { fill: #b93a00; font-weight: 600 } .label.hidden { fill: #0b57d0; font-weight: 600 }
+@media (prefers-color-scheme: dark) {
+text { fill: #f0f3f6 } .soft { fill: #a3acb7 }
+.paper { fill: #0d1117 } .grid { stroke: #30363d } .axis { stroke: #a3acb7 }
+.line.host { stroke: #ff9a5c } .line.hidden { stroke: #6cb0ff }
+.dot.host, .label.host { fill: #ff9a5c } .dot.hidden, .label.hidden { fill: #6cb0ff }
+}
 ";
 
 /// What a panel shows: a title, and one or two numbers of each step. The second one is dashed.
@@ -99,7 +102,7 @@ pub(crate) fn svg(sides: &[Steps; 2]) -> String {
         panel.draw(&mut out, (x, y), sides);
     }
     let middle = (WIDTH / 2.0, HEIGHT - 14.0);
-    let axis = "mounts that stand, and as many files of network namespaces; ten more come and go each second";
+    let axis = "mounts that stand, half of them files of network namespaces; ten more come and go each second";
     text(&mut out, middle, "soft middle", axis);
     out += "</svg>\n";
     out
@@ -173,7 +176,7 @@ impl Panel {
 
 /// Where a step lies on the horizontal axis.
 fn x_of(step: &Step) -> f64 {
-    f64::from(step.level.unwrap_or(0))
+    f64::from(step.level.unwrap_or(0) * 2)
 }
 
 /// The distance of grid lines: 1, 2 or 5 times a power of ten, for two to five lines.

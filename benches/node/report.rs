@@ -1,6 +1,7 @@
 //! The table, as Markdown, and the verdict.
 
 use crate::Outcome;
+use crate::clock::Times;
 use crate::steps::{Plan, Side, Step, Steps};
 use std::fmt::Write;
 use std::thread::available_parallelism;
@@ -21,14 +22,11 @@ pub(crate) fn text(plan: &Plan, sides: &[Steps; 2]) -> String {
     // Writing to a String does not fail.
     let _ = writeln!(
         out,
-        "{}, {cores} cores. Process 1 was watched for {} s. Times are in milliseconds, the medians of up\n\
-         to {} reloads, {} starts and {} listings, fewer where they take long. In parentheses: how many times\n\
-         as long as on the same node while it was empty.\n",
+        "{}, {cores} cores. Process 1 was watched for {} s. Times are in milliseconds, the medians of as\n\
+         many reloads, starts and listings as *n* says. In parentheses: how many times as long as on the same\n\
+         node while it was empty.\n",
         host.versions,
         plan.window.as_secs(),
-        plan.reload.most,
-        plan.start.most,
-        plan.findmnt.most
     );
     for steps in sides {
         let (title, first) = match steps.side {
@@ -37,15 +35,17 @@ pub(crate) fn text(plan: &Plan, sides: &[Steps; 2]) -> String {
         };
         let _ = writeln!(out, "{title}:\n");
         out += &row(&HEAD.map(str::to_owned));
-        out += "|:--------------|------:|------:|--------:|----------------:|----------------:|\
-                ----------------:|----------------:|\n";
+        out += "|:--------------|------:|------:|--------:|---------:|----------------:|\
+                ----------------:|----------------:|----------------:|\n";
         for step in [&steps.empty].into_iter().chain(&steps.loaded) {
             let name = step.level.map_or(first.to_owned(), |level| format!("{level} + {level}"));
+            let number = [&step.reload, &step.start, &step.findmnt].map(Times::number);
             let cells = [
                 name,
                 step.table.to_string(),
                 step.units.to_string(),
                 format!("{:.2} %", step.cpu),
+                number.map(|number| number.to_string()).join(", "),
                 compared(step, &steps.empty, |step| step.reload.quantile(50)),
                 compared(step, &steps.empty, |step| step.start.quantile(50)),
                 compared(step, &steps.empty, |step| step.start.quantile(95)),
@@ -72,11 +72,12 @@ pub(crate) fn text(plan: &Plan, sides: &[Steps; 2]) -> String {
 }
 
 /// What the columns are.
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 9] = [
     "mounts + files",
     "table",
     "units",
     "CPU",
+    "n",
     "daemon-reload",
     "start, median",
     "start, p95",
@@ -84,11 +85,11 @@ const HEAD: [&str; 8] = [
 ];
 
 /// A row of the table; on a terminal it is one as well.
-fn row(cells: &[String; 8]) -> String {
-    let [name, table, units, cpu, reload, start, late, findmnt] = cells;
+fn row(cells: &[String; 9]) -> String {
+    let [name, table, units, cpu, number, reload, start, late, findmnt] = cells;
     format!(
-        "| {name:13} | {table:>5} | {units:>5} | {cpu:>7} | {reload:>15} | {start:>15} | {late:>15} | \
-         {findmnt:>15} |\n"
+        "| {name:13} | {table:>5} | {units:>5} | {cpu:>7} | {number:>8} | {reload:>15} | {start:>15} | \
+         {late:>15} | {findmnt:>15} |\n"
     )
 }
 
