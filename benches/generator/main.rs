@@ -86,8 +86,11 @@ fn run() -> Outcome<String> {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     mount(Some(&etc), "/etc", None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    // As /run is.
+    fs::create_dir_all(scratch.join("output"))?;
+    mount(Some("none"), &scratch.join("output"), Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
 
-    let output = scratch.join("output");
+    let output = scratch.join("output/generator");
     let ours = || time(Command::new(&generator).args([&output, &output, &output]));
     let systemctl =
         || time(Command::new("systemctl").args(["--root=/", "is-enabled", "kubens.service"]));
