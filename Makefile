@@ -46,7 +46,8 @@ test: test-tools ## prove it; installs what the tests need when that is missing 
 	@# The same with what is released: another C library, other options.
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) \
-		$(CARGO) test --locked --test pin --test shim --test runtime --test transparency
+		$(CARGO) test --locked --test pin --test shim --test runtime --test transparency \
+		--test generator --test systemd
 
 bench: ## measure what the shim, the generator and a node's mounts cost (root)
 	$(CARGO) bench --locked --bench exec
