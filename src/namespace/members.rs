@@ -32,6 +32,23 @@ impl fmt::Display for Member {
     }
 }
 
+/// The first of some members, at most so many, and how many more there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a>(pub &'a [Member], pub usize);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(members, most) = *self;
+        for (index, member) in members.iter().take(most).enumerate() {
+            write!(out, "{}{member}", if index == 0 { "" } else { ", " })?;
+        }
+        match members.len().saturating_sub(most) {
+            0 => Ok(()),
+            more => write!(out, " and {more} more"),
+        }
+    }
+}
+
 /// What was found of them.
 #[derive(Debug, Clone, Default)]
 pub struct Members {

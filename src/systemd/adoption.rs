@@ -1,7 +1,6 @@
 //! `kubens pin --adopt UNIT`: which of a unit's processes has the namespace that is meant.
 
 use crate::message::quoted;
-use crate::namespace::open::Place;
 use crate::namespace::pin::Source;
 use crate::systemd::cgroup;
 use crate::systemd::process::{Known, Where};
@@ -40,7 +39,8 @@ impl fmt::Display for Error {
             Self::Outside(unit) => {
                 write!(
                     out,
-                    "cannot adopt the namespace of {}: it is the host's own, or one that systemd or a runtime made",
+                    "cannot adopt the namespace of {}: it is the host's own, or one that systemd or a \
+                     runtime made",
                     quoted(unit)
                 )
             }
@@ -80,16 +80,15 @@ pub fn source(unit: &str) -> Result<Source, Error> {
     for &pid in pids {
         match known.locate(pid).map_err(look)? {
             Some(Where::Pinned) => return Ok(Source { pid, unit: Some(unit.to_owned()) }),
-            Some(Where::Other(_)) => others.push(pid),
+            Some(Where::Other(namespace)) => others.push((pid, namespace)),
             Some(Where::Host | Where::Sandbox | Where::Container) | None => {}
         }
     }
-    let place = |pid: i32| Place::at(&format!("/proc/{pid}/ns/mnt")).ok();
-    let Some((&first, rest)) = others.split_first() else {
+    let Some(&(pid, namespace)) = others.first() else {
         return Err(Error::Outside(unit.to_owned()));
     };
-    match rest.iter().find(|other| place(**other) != place(first)) {
-        Some(other) => Err(Error::Scattered(unit.to_owned(), first, *other)),
-        None => Ok(Source { pid: first, unit: Some(unit.to_owned()) }),
+    match others.iter().find(|(_, other)| *other != namespace) {
+        Some((other, _)) => Err(Error::Scattered(unit.to_owned(), pid, *other)),
+        None => Ok(Source { pid, unit: Some(unit.to_owned()) }),
     }
 }

@@ -4,8 +4,8 @@
 
 use crate::message::plain;
 use crate::systemd::filters;
-use crate::systemd::kernel_command_line::boolean;
-use crate::systemd::service::Service;
+use crate::systemd::service::{Service, boolean};
+use std::collections::HashSet;
 use std::fmt;
 
 /// A setting because of which a service is not wrapped.
@@ -85,13 +85,10 @@ const HARMLESS: [&str; 12] = [
 /// line) is not wrapped, in the order in which they first appear.
 #[must_use]
 pub fn obstacles(service: &Service, prefixes: &str) -> Vec<Obstacle> {
-    let mut keys: Vec<&str> = Vec::new();
-    for one in service.assignments.iter().filter(|one| one.section == "Service") {
-        if !keys.contains(&one.key.as_str()) {
-            keys.push(&one.key);
-        }
-    }
-    keys.into_iter().filter_map(|key| obstacle(service, key, prefixes)).collect()
+    let mut seen = HashSet::new();
+    let keys = service.assignments.iter().filter(|one| one.section == "Service");
+    let keys = keys.map(|one| one.key.as_str()).filter(|key| seen.insert(*key));
+    keys.filter_map(|key| obstacle(service, key, prefixes)).collect()
 }
 
 /// What `key` puts in the way, if it does.
@@ -105,20 +102,20 @@ fn obstacle(service: &Service, key: &str, prefixes: &str) -> Option<Obstacle> {
             }
             (user.to_owned(), Why::Never)
         }
-        "CapabilityBoundingSet" => lacking(values(), filters::bounding_set(values()))?,
-        "SystemCallFilter" => lacking(values(), filters::system_calls(values()))?,
-        "RestrictNamespaces" => lacking(values(), filters::namespaces(values()))?,
-        "SecureBits" => lacking(values(), filters::secure_bits(values()))?,
+        "CapabilityBoundingSet" => lacking(service, key, filters::bounding_set(values()))?,
+        "SystemCallFilter" => lacking(service, key, filters::system_calls(values()))?,
+        "RestrictNamespaces" => lacking(service, key, filters::namespaces(values()))?,
+        "SecureBits" => lacking(service, key, filters::secure_bits(values()))?,
         "StateDirectory"
         | "RuntimeDirectory"
         | "CacheDirectory"
         | "LogsDirectory"
         | "ConfigurationDirectory" => {
-            (standing(values()).filter(|list| has_read_only(list))?, Why::OwnNamespace)
+            (standing(service, key).filter(|list| has_read_only(list))?, Why::OwnNamespace)
         }
         _ => {
             let (kind, why) = rule(key)?;
-            (in_force(values(), key, kind)?, why)
+            (in_force(service, key, kind)?, why)
         }
     };
     Some(Obstacle { directive: key.to_owned(), value, why })
@@ -166,7 +163,7 @@ fn rule(key: &str) -> Option<(Kind, Why)> {
 }
 
 /// What a setting has in the end, if that is not off.
-fn in_force<'a>(values: impl Iterator<Item = &'a str>, key: &str, kind: Kind) -> Option<String> {
+fn in_force(service: &Service, key: &str, kind: Kind) -> Option<String> {
     let counts = |value: &&str| match kind {
         Kind::Boolean => boolean(value).is_some(),
         Kind::Tristate => value.is_empty() || boolean(value).is_some(),
@@ -174,8 +171,8 @@ fn in_force<'a>(values: impl Iterator<Item = &'a str>, key: &str, kind: Kind) ->
         Kind::List | Kind::Last => true,
     };
     let value = match kind {
-        Kind::List => standing(values)?,
-        _ => values.filter(counts).last()?.to_owned(),
+        Kind::List => standing(service, key)?,
+        _ => service.values("Service", key).filter(counts).last()?.to_owned(),
     };
     let off = matches!(
         (key, value.as_str()),
@@ -188,21 +185,14 @@ fn in_force<'a>(values: impl Iterator<Item = &'a str>, key: &str, kind: Kind) ->
 }
 
 /// The values since the last empty one, if there are any.
-fn standing<'a>(values: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mut list: Vec<&str> = Vec::new();
-    for value in values {
-        if value.is_empty() {
-            list.clear();
-        } else {
-            list.push(value);
-        }
-    }
+fn standing(service: &Service, key: &str) -> Option<String> {
+    let list = service.list("Service", key);
     (!list.is_empty()).then(|| list.join(" "))
 }
 
 /// The obstacle that a filter is, unless the namespace can be joined under it.
-fn lacking<'a>(values: impl Iterator<Item = &'a str>, joins: bool) -> Option<(String, Why)> {
-    (!joins).then(|| (standing(values).unwrap_or_default(), Why::JoinImpossible))
+fn lacking(service: &Service, key: &str, joins: bool) -> Option<(String, Why)> {
+    (!joins).then(|| (standing(service, key).unwrap_or_default(), Why::JoinImpossible))
 }
 
 /// Whether one of these directories is read-only: `name:link:ro`.

@@ -4,14 +4,11 @@ use crate::configuration::Exec;
 use crate::message::plain;
 use crate::systemd::command::{Wrapping, parse, wrap};
 use crate::systemd::group::Group;
-use crate::systemd::service::{COMMANDS, ExecLine, Service};
+use crate::systemd::service::{COMMANDS, ExecLine, START, Service};
 use crate::systemd::words;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// The setting that is wrapped in any case.
-const START: &str = "ExecStart";
 
 /// The setting that is wrapped in no case.
 const CONDITION: &str = "ExecCondition";

@@ -4,6 +4,7 @@ use crate::message::quoted;
 use crate::systemd::kernel_command_line as command_line;
 use crate::systemd::preset::{Action, Presets};
 use crate::systemd::rooted::Target;
+use crate::systemd::text;
 use crate::systemd::unit::{Found, UnitFiles, find, read};
 use crate::systemd::unit_path::UnitPath;
 use std::collections::BTreeSet;
@@ -104,21 +105,17 @@ fn is_preset(path: &UnitPath, files: &UnitFiles) -> bool {
     let preset = || Presets::read(&path.rooted).map(|presets| presets.action(&files.name));
     let installable = || {
         let read = read(path, files).unwrap_or_default();
-        read.iter().any(|(_, bytes)| has_install(&String::from_utf8_lossy(bytes)))
+        read.iter().any(|(_, bytes)| has_install(bytes))
     };
     preset() == Some(Action::Enable) && installable()
 }
 
 /// Whether the text of a unit says what wants it once it is enabled.
-fn has_install(text: &str) -> bool {
-    let mut inside = false;
-    text.lines().map(str::trim).any(|line| {
-        if line.starts_with('[') {
-            inside = line == "[Install]";
-        }
-        let setting = line.split_once('=').filter(|(_, value)| !value.trim().is_empty());
-        let key = setting.map(|(key, _)| key.trim_end());
-        inside && matches!(key, Some("WantedBy" | "RequiredBy" | "UpheldBy"))
+fn has_install(text: &[u8]) -> bool {
+    text::parse(text).assignments.iter().any(|one| {
+        let key = one.key.as_str();
+        let is_wish = matches!(key, "WantedBy" | "RequiredBy" | "UpheldBy");
+        one.section == "Install" && is_wish && !one.value.is_empty()
     })
 }
 

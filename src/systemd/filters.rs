@@ -2,7 +2,7 @@
 //! Each function takes all values of a setting, in order, and says whether the namespace can be
 //! joined (`systemd.exec(5)`).
 
-use crate::systemd::kernel_command_line::boolean;
+use crate::systemd::service::boolean;
 
 /// Every capability, by its number (`capabilities(7)`).
 const CAPABILITIES: [&str; 41] = [

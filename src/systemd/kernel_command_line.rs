@@ -1,5 +1,7 @@
 //! The kernel command line (`kernel-command-line(7)`), read as systemd reads it.
 
+use crate::systemd::service::boolean;
+
 /// The words of `text` that are meant for the running system: those for the initrd, which start with
 /// `rd.`, are left out. Quotes may stand anywhere in a word, a backslash is nothing special, a quote
 /// that is not closed reaches to the end.
@@ -40,16 +42,6 @@ pub fn is_off(words: &[String], key: &str) -> bool {
 pub fn masks(words: &[String], name: &str) -> bool {
     let is_it = |value: &str| value == name || name.strip_suffix(".service") == Some(value);
     words.iter().filter_map(|word| word.strip_prefix("systemd.mask=")).any(is_it)
-}
-
-/// A boolean of systemd.
-#[must_use]
-pub fn boolean(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
-        "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

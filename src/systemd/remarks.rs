@@ -1,15 +1,8 @@
 //! What the administrator is told about a service that is wrapped: what stays outside.
 
 use crate::message::quoted;
-use crate::systemd::service::Service;
+use crate::systemd::service::{COMMANDS, START, Service};
 use std::fmt;
-
-/// The settings of command lines that are not [`START`].
-const OTHERS: [&str; 6] =
-    ["ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"];
-
-/// The setting of the command line that is wrapped always.
-const START: &str = "ExecStart";
 
 /// Programs that see or change mounts, or ask the runtime for something inside.
 const CONCERNED: [&str; 7] = ["mount", "umount", "findmnt", "podman", "ctr", "crictl", "nsenter"];
@@ -42,15 +35,16 @@ pub fn outside(service: &Service, exec_all: bool) -> Vec<Outside> {
     if exec_all {
         return Vec::new();
     }
-    let own: Vec<&str> = commands(service, START)
+    let own: Vec<&str> = service
+        .list("Service", START)
         .into_iter()
         .filter_map(program)
         .filter(|program| !RUNNERS.contains(program))
         .collect();
     let concerned = |program: &&str| CONCERNED.contains(program) || own.contains(program);
     let mut found = Vec::new();
-    for directive in OTHERS {
-        for line in commands(service, directive) {
+    for directive in others() {
+        for line in service.list("Service", directive) {
             if let Some(program) = programs(line).find(concerned) {
                 found.push(Outside {
                     directive: directive.to_owned(),
@@ -63,10 +57,15 @@ pub fn outside(service: &Service, exec_all: bool) -> Vec<Outside> {
     found
 }
 
+/// The settings of command lines that are not [`START`].
+fn others() -> impl Iterator<Item = &'static str> {
+    COMMANDS.into_iter().filter(|key| *key != START)
+}
+
 /// What else the administrator should know about a service that is wrapped.
 #[must_use]
 pub fn told(service: &Service) -> Vec<String> {
-    let last = |key| service.values("Service", key).last().filter(|value| !value.is_empty());
+    let last = |key| service.last("Service", key).filter(|value| !value.is_empty());
     let mut told = Vec::new();
     for key in ["StandardInput", "StandardOutput", "StandardError"] {
         let is_file = |value: &&str| {
@@ -79,7 +78,7 @@ pub fn told(service: &Service) -> Vec<String> {
     if let Some(value) = last("OpenFile") {
         told.push(format!("systemd opens {} of OpenFile= outside", quoted(value)));
     }
-    let others = OTHERS.iter().any(|key| !commands(service, key).is_empty());
+    let others = others().any(|key| !service.list("Service", key).is_empty());
     if last("SyslogIdentifier").is_none() && others {
         told.push(
             "SyslogIdentifier= also names the output of ExecStartPre= and the other lines"
@@ -90,19 +89,6 @@ pub fn told(service: &Service) -> Vec<String> {
         told.push("with SELinux, the label of its sockets comes from the shim's path".to_owned());
     }
     told
-}
-
-/// The lines of a setting that hold in the end.
-fn commands<'a>(service: &'a Service, directive: &'a str) -> Vec<&'a str> {
-    let mut lines = Vec::new();
-    for value in service.values("Service", directive) {
-        if value.is_empty() {
-            lines.clear();
-        } else {
-            lines.push(value);
-        }
-    }
-    lines
 }
 
 /// The name, without directories, of the program that a line runs.

@@ -11,7 +11,7 @@ use crate::systemd::in_force::{InForce, group, in_force, units};
 use crate::systemd::process::{Known, look_at};
 use crate::systemd::running::{self, Commands, Side, side};
 use crate::systemd::search::{Search, inside};
-use crate::systemd::service::{COMMANDS, Service};
+use crate::systemd::service::{COMMANDS, START, Service};
 use crate::systemd::unit::{Found, find, read};
 use crate::systemd::unit_path::UnitPath;
 use std::error::Error as StdError;
@@ -273,8 +273,7 @@ fn commands(candidate: &Candidate) -> Commands {
     let of = |key: &str| -> Vec<running::Known> {
         service.exec(key).iter().flat_map(|line| running::Known::of(&line.value)).collect()
     };
-    let (main, control): (Vec<_>, Vec<_>) =
-        COMMANDS.into_iter().partition(|key| *key == "ExecStart");
+    let (main, control): (Vec<_>, Vec<_>) = COMMANDS.into_iter().partition(|key| *key == START);
     Commands {
         main: main.into_iter().flat_map(of).collect(),
         control: control.into_iter().flat_map(of).collect(),

@@ -2,7 +2,7 @@
 
 use crate::message::quoted;
 use crate::namespace::join::{self, Missing};
-use crate::namespace::members::Member;
+use crate::namespace::members::{Listed, Member};
 use crate::namespace::open::Kind;
 use crate::namespace::pin::verify::Wrong;
 use nix::errno::Errno;
@@ -171,17 +171,6 @@ pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
-/// The first of the members, and how many more there are.
-fn list(out: &mut fmt::Formatter<'_>, members: &[Member]) -> fmt::Result {
-    for (index, member) in members.iter().take(LISTED).enumerate() {
-        write!(out, "{}{member}", if index == 0 { "" } else { ", " })?;
-    }
-    match members.len().saturating_sub(LISTED) {
-        0 => Ok(()),
-        more => write!(out, " and {more} more"),
-    }
-}
-
 impl Error {
     /// A path whose trouble is the system's.
     pub(super) fn path(path: &Path, errno: Errno) -> Self {
@@ -238,7 +227,7 @@ impl fmt::Display for Error {
             ),
             Self::Lost(path, members) => {
                 write!(out, "the namespace that was pinned at {} is lost, but in use: ", quoted(path))?;
-                list(out, members)?;
+                write!(out, "{}", Listed(members, LISTED))?;
                 let pid = members.first().map_or(0, |member| member.pid);
                 write!(out, "; 'kubens pin --adopt {pid}' pins it again")
             }
@@ -253,7 +242,7 @@ impl fmt::Display for Error {
             Self::Verify(_) => out.write_str("what was pinned is not right, and was taken away"),
             Self::InUse(path, members) => {
                 write!(out, "the namespace pinned at {} is in use: ", quoted(path))?;
-                list(out, members)?;
+                write!(out, "{}", Listed(members, LISTED))?;
                 out.write_str("; stop them, or --force")
             }
             Self::MaybeInUse(path, count) => write!(

@@ -4,7 +4,7 @@
 use crate::message::{chain, quoted};
 use crate::mounts::{Mount, MountTable};
 use crate::namespace::join;
-use crate::namespace::members::{self, Member};
+use crate::namespace::members::{self, Listed};
 use crate::namespace::open::{Look, MountNamespace, look};
 use crate::namespace::pin::caller::Caller;
 use crate::namespace::pin::error::Error;
@@ -13,7 +13,6 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -90,21 +89,9 @@ fn wait(namespace: &MountNamespace, patience: Duration) -> Result<Option<String>
             return Ok(None);
         }
         if Instant::now() >= until {
-            return Ok(Some(format!("still inside: {}", list(&inside))));
+            return Ok(Some(format!("still inside: {}", Listed(&inside, NAMED))));
         }
         sleep(PAUSE);
-    }
-}
-
-fn list(members: &[Member]) -> String {
-    let mut text = String::new();
-    for (index, member) in members.iter().take(NAMED).enumerate() {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{}{member}", if index == 0 { "" } else { ", " });
-    }
-    match members.len().saturating_sub(NAMED) {
-        0 => text,
-        more => format!("{text} and {more} more"),
     }
 }
 

@@ -19,6 +19,9 @@ pub const COMMANDS: [&str; 7] = [
     "ExecStopPost",
 ];
 
+/// The one of [`COMMANDS`] that the service is there for.
+pub const START: &str = "ExecStart";
+
 /// The sections that a service's files have.
 const SECTIONS: [&str; 3] = ["Unit", "Service", "Install"];
 
@@ -201,7 +204,7 @@ impl Service {
         type_.unwrap_or_else(|| {
             if self.last("Service", "BusName").is_some_and(|name| !name.is_empty()) {
                 ServiceType::Dbus
-            } else if self.commands("ExecStart") > 0 {
+            } else if self.commands(START) > 0 {
                 ServiceType::Simple
             } else {
                 ServiceType::Oneshot
@@ -220,7 +223,7 @@ impl Service {
             return Some(Refusal::Uncertain(problem.clone()));
         }
         let oneshot = self.service_type() == ServiceType::Oneshot;
-        match self.commands("ExecStart") {
+        match self.commands(START) {
             0 => {
                 let success = self.last("Unit", "SuccessAction").is_some_and(|what| what != "none");
                 let stops = self.flag("Service", "RemainAfterExit") == Some(true)
