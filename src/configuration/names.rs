@@ -1,6 +1,7 @@
 //! The names of units and profiles.
 
 use crate::configuration::error::Wrong;
+use crate::systemd::unit_name::{is_kind, is_stem};
 use std::path::Path;
 
 /// The longest name of a unit, in bytes (`systemd.unit(5)`).
@@ -12,15 +13,11 @@ const LONGEST_NAME: usize = 250;
 /// Makes the namespace that all the others are started in.
 const OWN: &str = "kubens.service";
 
-/// The other types of units (`systemd.unit(5)`).
-const OTHER_TYPES: [&str; 10] =
-    ["socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
-
 /// Checks that `name` is that of a service that can be wrapped.
 pub(super) fn check_unit(name: &str) -> Result<(), Wrong> {
     let name_of = || name.to_owned();
     let Some(stem) = name.strip_suffix(".service") else {
-        let stem = name.rsplit_once('.').filter(|(_, last)| OTHER_TYPES.contains(last));
+        let stem = name.rsplit_once('.').filter(|(_, last)| is_kind(last));
         return Err(match stem {
             Some((stem, _)) if is_stem(stem) => Wrong::UnitType(name_of(), stem.to_owned()),
             None if is_stem(name) => Wrong::UnitType(name_of(), name_of()),
@@ -37,12 +34,6 @@ pub(super) fn check_unit(name: &str) -> Result<(), Wrong> {
         return Err(Wrong::Own);
     }
     Ok(())
-}
-
-/// Whether systemd takes it as a unit's name without its type (`systemd.unit(5)`).
-fn is_stem(stem: &str) -> bool {
-    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
-    !stem.is_empty() && !stem.starts_with('@') && stem.bytes().all(is_valid)
 }
 
 /// Checks that `name` can be the name of a profile, or is the absolute path of one.

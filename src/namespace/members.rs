@@ -101,7 +101,7 @@ fn describe(pid: i32, home: &str) -> Member {
 #[must_use]
 pub fn is_of_unit(pid: i32, unit: &str) -> bool {
     let cgroup = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    groups(&cgroup).any(|path| path.iter().any(|part| part == unit))
+    groups(&cgroup).any(|(_, path)| path.iter().any(|part| part == unit))
 }
 
 /// The names that are numbers, in order.
@@ -119,17 +119,18 @@ fn numbers(directory: &Path) -> io::Result<Vec<i32>> {
 /// The innermost service or scope in the text of `/proc/PID/cgroup` (cgroups(7)).
 fn unit<'a>(cgroup: &'a [u8]) -> Option<OsString> {
     let innermost = |path: &'a Path| path.iter().rev().find(|part| is_unit(part.as_bytes()));
-    groups(cgroup).find_map(innermost).map(OsString::from)
+    groups(cgroup).find_map(|(_, path)| innermost(path)).map(OsString::from)
 }
 
-/// The control groups in the hierarchies that may be systemd's: `name=systemd` of version 1, and that
-/// of version 2. In the one that it does not keep there are no units.
-fn groups(cgroup: &[u8]) -> impl Iterator<Item = &Path> {
+/// The hierarchies that may be systemd's in the text of `/proc/PID/cgroup`, and the control group in
+/// each: `name=systemd` of version 1, and that of version 2, which has no name. In the one that systemd
+/// does not keep there are no units.
+pub(crate) fn groups(cgroup: &[u8]) -> impl Iterator<Item = (&[u8], &Path)> {
     cgroup.split(|&byte| byte == b'\n').filter_map(|line| {
         let mut fields = line.splitn(3, |&byte| byte == b':');
-        let (number, controllers) = (fields.next()?, fields.next()?);
+        let (number, hierarchy) = (fields.next()?, fields.next()?);
         let path = Path::new(OsStr::from_bytes(fields.next()?));
-        (number == b"0" || controllers == b"name=systemd").then_some(path)
+        (number == b"0" || hierarchy == b"name=systemd").then_some((hierarchy, path))
     })
 }
 

@@ -3,6 +3,7 @@
 
 use crate::configuration::{Exec, ServiceEntry, Wrap};
 use crate::message::{plain, quoted};
+use crate::systemd::NAME_MAX;
 use crate::systemd::command::{existing_wrapper, parse};
 use crate::systemd::directives::{Obstacle, obstacles};
 use crate::systemd::drop_in::{self, DropIn, Programs};
@@ -10,13 +11,10 @@ use crate::systemd::drop_ins::drop_in_name;
 use crate::systemd::enabled;
 use crate::systemd::in_force::{InForce, entry};
 use crate::systemd::remarks::{outside, told};
-use crate::systemd::service::{COMMANDS, Service};
+use crate::systemd::service::{COMMANDS, START, Service};
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::{Found, UnitFiles};
 use std::path::Path;
-
-/// The longest name of a file, in bytes.
-const NAME_MAX: usize = 255;
 
 /// What each service is decided by.
 pub(super) struct Node<'a> {
@@ -34,7 +32,7 @@ impl Node<'_> {
     /// The wrapper by which the service enters the namespace itself, if there is one.
     pub(super) fn own_wrapper(&self, candidate: &Candidate) -> Option<String> {
         let service = candidate.service.as_ref().ok()?;
-        service.exec("ExecStart").iter().flat_map(|line| parse(&line.value).commands).find_map(
+        service.exec(START).iter().flat_map(|line| parse(&line.value).commands).find_map(
             |command| {
                 let program = std::iter::once(command.program.as_slice());
                 let words = program.chain(command.arguments.iter().map(Vec::as_slice));
@@ -63,10 +61,10 @@ impl Node<'_> {
     pub(super) fn remarks(&self, candidate: &Candidate) -> (Vec<String>, Vec<String>) {
         let Ok(service) = &candidate.service else { return (Vec::new(), Vec::new()) };
         let entry = self.entry(candidate);
-        let wraps_all = entry.as_ref().is_some_and(|entry| entry.exec == Exec::All);
         let is_forced = entry.as_ref().is_some_and(|entry| entry.wrap == Wrap::Force);
+        let exec = entry.as_ref().map(|entry| entry.exec).unwrap_or_default();
         let mut warnings: Vec<String> =
-            outside(service, wraps_all).iter().map(ToString::to_string).collect();
+            outside(service, exec == Exec::All).iter().map(ToString::to_string).collect();
         if let Some(profile) = entry.and_then(|entry| entry.profile) {
             warnings.push(format!(
                 "profile {} is not applied: this version has no profiles",
@@ -75,7 +73,6 @@ impl Node<'_> {
         }
         let mut notes = told(service);
         if is_forced {
-            let exec = if wraps_all { Exec::All } else { Exec::Start };
             notes.extend(
                 in_the_way(service, exec)
                     .into_iter()
@@ -83,8 +80,7 @@ impl Node<'_> {
                     .map(|one| format!("loses {}={}", plain(&one.directive), plain(&one.value))),
             );
         }
-        let wrapped: Vec<&str> =
-            drop_in::keys(if wraps_all { Exec::All } else { Exec::Start }).collect();
+        let wrapped: Vec<&str> = drop_in::keys(exec).collect();
         for key in COMMANDS.into_iter().filter(|key| !wrapped.contains(key)) {
             let lines = service.exec(key);
             notes.extend(
@@ -122,9 +118,8 @@ impl Node<'_> {
             let standing = in_the_way.filter(|one| !(forced && one.why.may_be_forced()));
             reasons.extend(standing.map(|one| one.to_string()));
         }
-        if let Some(refusal) = service.refusal() {
-            reasons.push(refusal.to_string());
-        }
+        let refusal = service.refusal();
+        reasons.extend(refusal.as_ref().map(ToString::to_string));
         let name = match drop_in_name(files.taken.iter().map(AsRef::as_ref)) {
             Ok(name) => name,
             Err(error) => {
@@ -137,7 +132,8 @@ impl Node<'_> {
             Ok(drop_in) if reasons.is_empty() => Ok(drop_in),
             Ok(_) => Err(reasons),
             Err(more) => {
-                reasons.extend(more.into_iter().filter(|_| service.refusal().is_none()));
+                // What systemd does not load has no lines to find fault with.
+                reasons.extend(more.into_iter().filter(|_| refusal.is_none()));
                 Err(reasons)
             }
         }
@@ -186,14 +182,19 @@ fn too_early(service: &Service) -> Option<String> {
 
 /// The settings that stand in the way of any of the commands that are wrapped.
 fn in_the_way(service: &Service, exec: Exec) -> Vec<Obstacle> {
-    let mut found: Vec<Obstacle> = Vec::new();
+    // All that tells one command from another here; a service has few.
+    let mut prefixes: Vec<String> = Vec::new();
     for line in drop_in::keys(exec).flat_map(|key| service.exec(key)) {
         for command in parse(&line.value).commands {
-            for obstacle in obstacles(service, &command.prefixes.kept) {
-                if !found.contains(&obstacle) {
-                    found.push(obstacle);
-                }
+            if !prefixes.contains(&command.prefixes.kept) {
+                prefixes.push(command.prefixes.kept);
             }
+        }
+    }
+    let mut found: Vec<Obstacle> = Vec::new();
+    for obstacle in prefixes.iter().flat_map(|prefixes| obstacles(service, prefixes)) {
+        if !found.contains(&obstacle) {
+            found.push(obstacle);
         }
     }
     found

@@ -1,7 +1,9 @@
 //! The processes of systemd's units, by the control groups that it keeps for them (cgroups(7)).
 
+use crate::namespace::members::groups;
+use nix::errno::Errno;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -59,12 +61,7 @@ fn top(root: &Path) -> io::Result<PathBuf> {
 
 /// The group that systemd itself was started in, from `/proc/1/cgroup`: it moves to init.scope.
 fn group_of_init(text: &[u8], hierarchy: &[u8]) -> Option<PathBuf> {
-    let line = text.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = line.splitn(3, |&byte| byte == b':');
-        let (_, controllers) = (fields.next()?, fields.next()?);
-        (controllers == hierarchy).then(|| fields.next())?
-    })?;
-    let group = Path::new(OsStr::from_bytes(line));
+    let (_, group) = groups(text).find(|(name, _)| *name == hierarchy)?;
     Some(match group.file_name() {
         Some(name) if name == "init.scope" => group.parent().unwrap_or(group).to_owned(),
         _ => group.to_owned(),
@@ -90,7 +87,7 @@ fn number(line: &str) -> Option<i32> {
 }
 
 /// The directories in a group; none if it has just gone.
-fn directories(group: &Path) -> io::Result<Vec<(std::ffi::OsString, PathBuf)>> {
+fn directories(group: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
     let entries = match fs::read_dir(group) {
         Ok(entries) => entries,
         Err(error) if gone(&error) => return Ok(Vec::new()),
@@ -112,14 +109,14 @@ fn directories(group: &Path) -> io::Result<Vec<(std::ffi::OsString, PathBuf)>> {
 }
 
 fn gone(error: &io::Error) -> bool {
-    let gone = [nix::errno::Errno::ENOENT, nix::errno::Errno::ENODEV];
-    error.raw_os_error().is_some_and(|raw| gone.iter().any(|errno| *errno as i32 == raw))
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ENOENT | Errno::ENODEV))
 }
 
 /// systemd puts an underscore in front of a name that the kernel could mistake for a file of its own.
-fn unescaped(name: std::ffi::OsString) -> std::ffi::OsString {
+fn unescaped(name: OsString) -> OsString {
     match name.as_bytes().strip_prefix(b"_") {
-        Some(rest) => std::ffi::OsString::from_vec(rest.to_vec()),
+        Some(rest) => OsString::from_vec(rest.to_vec()),
         None => name,
     }
 }

@@ -1,6 +1,7 @@
 //! The drop-ins of a unit: which there are, and a name for ours that sorts behind them.
 
 use crate::message::quoted;
+use crate::systemd::NAME_MAX;
 use crate::systemd::rooted::Target;
 use crate::systemd::unit_name::UnitName;
 use crate::systemd::unit_path::UnitPath;
@@ -17,9 +18,6 @@ pub const NAME: &str = "zzz-kubens.conf";
 
 /// What a drop-in's name ends with.
 const SUFFIX: &str = ".conf";
-
-/// The longest file name, in bytes.
-const NAME_MAX: usize = 255;
 
 /// The drop-ins of a unit.
 pub(super) struct DropIns {

@@ -30,6 +30,9 @@ pub enum Basis {
     Nothing,
 }
 
+/// What is said of [`Basis::Accepted`], behind what is wrong with the file.
+pub const HELD: &str = "what kubens.service was started with holds";
+
 /// What is said of [`Basis::Running`].
 pub const PENDING: &str = "kubens.toml names another pin, other presets or other settings for them than \
     the services run by; that is pending until all of them have stopped and kubens.service was restarted";

@@ -14,6 +14,9 @@
 //! namespace of a service.
 
 pub mod adoption;
+/// The longest name of a file, in bytes (`limits.h(0p)`).
+const NAME_MAX: usize = 255;
+
 mod assess;
 pub mod cgroup;
 pub mod command;

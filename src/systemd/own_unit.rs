@@ -7,7 +7,7 @@ use crate::namespace::pin::{
     self, Accepted, Mode, Outcome, Patience, Removal, Request, Source, Target, Wanted, When,
 };
 use crate::systemd::enabled::Enabled;
-use crate::systemd::in_force::{Basis, InForce, PENDING, group};
+use crate::systemd::in_force::{Basis, HELD, InForce, PENDING, group};
 use crate::systemd::running::Side;
 use crate::systemd::search::is_program;
 use crate::systemd::survey::{self, Candidate, Survey};
@@ -96,7 +96,7 @@ pub fn start() -> Result<Outcome, Error> {
     let mut warnings = Vec::new();
     match survey.given {
         Err(error) if basis == Basis::Accepted && is_pinned(&configuration.pin) => {
-            warnings.push(format!("{}; what kubens.service was started with holds", chain(&error)));
+            warnings.push(format!("{}; {HELD}", chain(&error)));
         }
         Err(error) => return Err(Error::Configuration(error)),
         Ok(_) => {}

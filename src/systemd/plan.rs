@@ -7,7 +7,7 @@ use crate::systemd::assess::Node;
 use crate::systemd::drop_in::{DropIn, Programs};
 use crate::systemd::enabled::Enabled;
 use crate::systemd::group::{Fate, Group, Situation, decide};
-use crate::systemd::in_force::{Basis, PENDING, group, preset};
+use crate::systemd::in_force::{Basis, HELD, PENDING, group, preset};
 use crate::systemd::running::Side;
 use crate::systemd::survey::{Candidate, Survey};
 use crate::systemd::unit::Found;
@@ -74,7 +74,7 @@ impl Node<'_> {
         let mut messages = Vec::new();
         if let Err(error) = &self.survey.given {
             let then = match self.in_force.basis {
-                Basis::Accepted => "what kubens.service was started with holds",
+                Basis::Accepted => HELD,
                 _ => "nothing is wrapped by it",
             };
             messages.push((Level::Error, format!("{}; {then}", chain(error))));
@@ -119,17 +119,13 @@ impl Node<'_> {
         };
         let fate = decide(situation, &sides);
         let against = against(of, fate, &members, &strict, left_out);
-        let is_said = self.is_enabled() || fate.wrap;
-        let mut about: Vec<(Level, String)> =
-            against.iter().filter(|_| is_said).map(|text| (Level::Error, text.clone())).collect();
-        about.extend(about_the_group(of, fate));
-        // Who asks wants to know it before he switches it on.
-        let said: Vec<String> = about
-            .iter()
-            .map(|(_, text)| text.clone())
-            .filter(|text| !against.contains(text))
-            .collect();
-        let said = [said, against].concat();
+        let about = about_the_group(of, fate);
+        // Who asks wants to know all of it before he switches it on.
+        let said: Vec<String> =
+            about.iter().map(|(_, text)| text).chain(&against).cloned().collect();
+        if self.is_enabled() || fate.wrap {
+            plan.messages.extend(against.into_iter().map(|text| (Level::Error, text)));
+        }
         plan.messages.extend(about);
         // Where there is neither a pin nor will be, there is nothing to keep out of.
         let keeps_out = !fate.wrap && (self.is_enabled() || state.is_some());
@@ -245,8 +241,7 @@ fn against(
     } else {
         "is not wrapped, none of it, since one service cannot be"
     };
-    let text = format!("{of} {then}: {}", reasons.join("; "));
-    let text = Some(text).filter(|_| !reasons.is_empty());
+    let text = (!reasons.is_empty()).then(|| format!("{of} {then}: {}", reasons.join("; ")));
     text.into_iter().chain(left_out).collect()
 }
 

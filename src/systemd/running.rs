@@ -31,16 +31,16 @@ impl Side {
     }
 }
 
-/// A command of a service.
+/// A command that a service is known to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct CommandLine {
     /// The program, as the unit names it.
     program: PathBuf,
     /// The arguments; nothing if specifiers or variables are to be put in.
     arguments: Option<Vec<Vec<u8>>>,
 }
 
-impl Known {
+impl CommandLine {
     /// The commands of a line.
     #[must_use]
     pub fn of(line: &str) -> Vec<Self> {
@@ -68,7 +68,7 @@ impl Known {
     }
 }
 
-impl From<&Command<'_>> for Known {
+impl From<&Command<'_>> for CommandLine {
     fn from(command: &Command<'_>) -> Self {
         let program = PathBuf::from(OsStr::from_bytes(&command.program));
         let is_fixed = |word: &Vec<u8>| !word.iter().any(|byte| b"$%".contains(byte));
@@ -86,9 +86,9 @@ fn end(name: &[u8]) -> &[u8] {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Commands {
     /// Of its `ExecStart=`.
-    pub main: Vec<Known>,
+    pub main: Vec<CommandLine>,
     /// Of `ExecStartPre=` and the rest, which run outside even where the service is wrapped.
-    pub control: Vec<Known>,
+    pub control: Vec<CommandLine>,
     /// Whether the unit has a mount namespace of its own, so that another one than the host's tells
     /// nothing.
     pub is_sandboxed: bool,
@@ -129,7 +129,7 @@ fn is_service(runs: &Runs, commands: &Commands) -> bool {
     match runs {
         Runs::Fork(_) => false,
         Runs::Program { paths, .. } => {
-            let is = |known: &[Known]| known.iter().any(|one| one.is_program_of(paths));
+            let is = |known: &[CommandLine]| known.iter().any(|one| one.is_program_of(paths));
             is(&commands.main) && !is(&commands.control)
         }
     }
@@ -151,12 +151,12 @@ fn is_shim(runs: &Runs) -> bool {
 fn is_passing(runs: &Runs, commands: &Commands) -> bool {
     match runs {
         Runs::Fork(name) => {
-            let is = |known: &[Known]| known.iter().any(|one| one.is_fork(name));
+            let is = |known: &[CommandLine]| known.iter().any(|one| one.is_fork(name));
             is(&commands.control) || !is(&commands.main)
         }
         Runs::Program { paths, words } => {
-            let by_program = |one: &&Known| one.is_program_of(paths);
-            let by_line = |one: &Known| one.is_line_of(words);
+            let by_program = |one: &&CommandLine| one.is_program_of(paths);
+            let by_line = |one: &CommandLine| one.is_line_of(words);
             let mut control = commands.control.iter().filter(by_program).peekable();
             let mut main = commands.main.iter().filter(by_program).peekable();
             if main.peek().is_none() {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn side_of(seen: &[Seen], is_sandboxed: bool) -> Option<Side> {
-        let known = |lines: &[&str]| lines.iter().flat_map(|line| Known::of(line)).collect();
+        let known = |lines: &[&str]| lines.iter().flat_map(|line| CommandLine::of(line)).collect();
         let commands = Commands {
             main: known(&["/usr/bin/crio --log", "/bin/sh -c \"exec x\""]),
             control: known(&["-/sbin/modprobe overlay", "/bin/sh -c prepare", "sleep 3"]),

@@ -9,7 +9,7 @@ use crate::systemd::directives::{Why, obstacles};
 use crate::systemd::enabled::{Enabled, enabled};
 use crate::systemd::in_force::{InForce, group, in_force, units};
 use crate::systemd::process::{Known, look_at};
-use crate::systemd::running::{self, Commands, Side, side};
+use crate::systemd::running::{CommandLine, Commands, Side, side};
 use crate::systemd::search::{Search, inside};
 use crate::systemd::service::{COMMANDS, START, Service};
 use crate::systemd::unit::{Found, find, read};
@@ -270,8 +270,8 @@ fn locate(candidates: &mut [Candidate], state: Option<&State>) -> Result<(), Err
 /// What the service starts.
 fn commands(candidate: &Candidate) -> Commands {
     let Ok(service) = &candidate.service else { return Commands::default() };
-    let of = |key: &str| -> Vec<running::Known> {
-        service.exec(key).iter().flat_map(|line| running::Known::of(&line.value)).collect()
+    let of = |key: &str| -> Vec<CommandLine> {
+        service.exec(key).iter().flat_map(|line| CommandLine::of(&line.value)).collect()
     };
     let (main, control): (Vec<_>, Vec<_>) = COMMANDS.into_iter().partition(|key| *key == START);
     Commands {

@@ -55,8 +55,7 @@ impl<'a> UnitName<'a> {
             Some((prefix, instance)) => (prefix, Some(instance)),
             None => (stem, None),
         };
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"@:-_.\\".contains(&byte);
-        let valid = !prefix.is_empty() && is_kind(kind) && stem.bytes().all(fits);
+        let valid = is_kind(kind) && is_stem(stem);
         valid.then_some(Self { text, prefix, instance, kind })
     }
 
@@ -134,8 +133,17 @@ fn shorter(prefix: &str) -> Option<&str> {
 }
 
 /// Whether `text` is a type of unit.
-fn is_kind(text: &str) -> bool {
+#[must_use]
+pub fn is_kind(text: &str) -> bool {
     KINDS.contains(&text)
+}
+
+/// Whether `text` is what stands before the type, its length aside: it does not start with the `@` of an
+/// instance.
+#[must_use]
+pub fn is_stem(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"@:-_.\\".contains(&byte);
+    !text.is_empty() && !text.starts_with('@') && text.bytes().all(fits)
 }
 
 /// Whether systemd looks into a directory of this name that lies in its search path.

@@ -10,11 +10,10 @@ pub use existing::existing_wrapper;
 pub use fault::{Fault, Wrong};
 pub use wrap::{Leave, Wrapping, wrap};
 
+use crate::systemd::NAME_MAX;
 use crate::systemd::text::is_unsafe;
 use crate::systemd::words::{self, Word};
 
-/// The longest name of a file, in bytes.
-const NAME_MAX: usize = 255;
 /// The longest path, in bytes, with the NUL at its end.
 const PATH_MAX: usize = 4096;
 
