@@ -305,6 +305,26 @@ fn it_never_fails() {
 }
 
 #[test]
+fn rights_from_its_own_file_make_it_write_nothing() {
+    if !common::is_root() {
+        return common::skip("only root can make a file of another user setuid");
+    }
+    let host = host();
+    // The others' programs beside it, and a place where another user may write.
+    host.sh("mkdir /run/k && cp $(dirname $(command -v kubens-generator))/kubens* /run/k; chmod 777 /run/out").ok();
+    for (mode, says) in [("4755", "setuid"), ("2755", "setgid")] {
+        let done = host.sh(&format!(
+            "chmod {mode} /run/k/kubens-generator; setpriv --reuid 65534 --regid 65534 \
+             --clear-groups /run/k/kubens-generator /run/out"
+        ));
+        done.refused(0, &["kubens-generator: refusing to run", says]);
+        assert_eq!(output(&host), [""; 0]);
+    }
+    host.sh("chmod 755 /run/k/kubens-generator; /run/k/kubens-generator /run/out").ok();
+    assert!(is_complete(&host, "with no such rights"));
+}
+
+#[test]
 fn it_touches_nothing_but_its_output() {
     if !has("strace") {
         return;
@@ -320,8 +340,16 @@ fn it_touches_nothing_but_its_output() {
     let changing = |line: &&str| {
         let (call, rest) = line.split_once('(').unwrap_or((line, ""));
         let call = call.rsplit(' ').next().unwrap();
-        let reads =
-            ["execve", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "stat"];
+        let reads = [
+            "execve",
+            "access",
+            "faccessat",
+            "faccessat2",
+            "getxattr",
+            "readlink",
+            "readlinkat",
+            "stat",
+        ];
         let reads = reads.contains(&call) || call.contains("stat") || call.starts_with("getcwd");
         let opens = call.starts_with("open");
         let writes =

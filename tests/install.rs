@@ -16,6 +16,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 const PROGRAMS: [&str; 4] = ["kubens", "kubens-exec", "kubensenter", "kubens-generator"];
 
@@ -86,6 +87,15 @@ fn install(dist: &Path, root: &Path, prefix: &str) {
     assert!(done.status.success(), "{done:?}");
 }
 
+/// A root in `directory`, into which what `program` gives was installed below `prefix`.
+fn installed(directory: &TempDir, prefix: &str, program: impl Fn(&Path, &str)) -> PathBuf {
+    let (dist, root) = (directory.path().join("dist"), directory.path().join("root"));
+    fs::create_dir(&dist).unwrap();
+    released(&dist, program);
+    install(&dist, &root, prefix);
+    root
+}
+
 /// The files below `root`, by their paths from there.
 fn files(root: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
@@ -109,10 +119,7 @@ fn exactly_these_files_are_installed() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let (dist, root) = (directory.path().join("dist"), directory.path().join("root"));
-    fs::create_dir(&dist).unwrap();
-    released(&dist, |path, name| fs::write(path, name).unwrap());
-    install(&dist, &root, "/usr");
+    let root = installed(&directory, "/usr", |path, name| fs::write(path, name).unwrap());
     let expected: BTreeSet<PathBuf> =
         INSTALLED.iter().map(|(name, _)| Path::new("usr").join(name)).collect();
     assert_eq!(files(&root), expected);
@@ -133,10 +140,7 @@ fn the_document_says_how_to_remove_all_of_it() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let (dist, root) = (directory.path().join("dist"), directory.path().join("root"));
-    fs::create_dir(&dist).unwrap();
-    released(&dist, |path, name| fs::write(path, name).unwrap());
-    install(&dist, &root, "/usr");
+    let root = installed(&directory, "/usr", |path, name| fs::write(path, name).unwrap());
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/install/kubernetes.md");
     let document = fs::read_to_string(document).unwrap();
     let lines = document.lines().filter_map(|line| line.strip_prefix("# rm "));
@@ -186,10 +190,8 @@ fn what_is_installed_elsewhere_names_its_own_programs() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let (dist, root) = (directory.path().join("dist"), directory.path().join("root"));
-    fs::create_dir(&dist).unwrap();
-    released(&dist, |path, name| symlink(programs().join(name), path).unwrap());
-    install(&dist, &root, "/usr/local");
+    let program = |path: &Path, name: &str| symlink(programs().join(name), path).unwrap();
+    let root = installed(&directory, "/usr/local", program);
     let local = root.join("usr/local");
     let unit = fs::read_to_string(local.join("lib/systemd/system/kubens.service")).unwrap();
     let lines: Vec<&str> = unit.lines().filter(|line| line.starts_with("Exec")).collect();

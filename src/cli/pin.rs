@@ -90,14 +90,9 @@ impl From<(pin::Error, Vec<String>)> for Failure {
 }
 
 impl From<own_unit::Error> for Failure {
-    fn from(error: own_unit::Error) -> Self {
-        match error {
-            own_unit::Error::Pin(error, left) => {
-                let error = own_unit::Error::Pin(error, Vec::new());
-                Self { error: Box::new(error), left }
-            }
-            error => Self { error: Box::new(error), left: Vec::new() },
-        }
+    fn from(mut error: own_unit::Error) -> Self {
+        let left = error.take_left();
+        Self { error: Box::new(error), left }
     }
 }
 

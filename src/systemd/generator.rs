@@ -1,6 +1,7 @@
 //! `kubens-generator` (`systemd.generator(7)`): at every boot and every reload of systemd, before any
 //! unit is read, it writes the drop-ins that start services in the pinned namespace.
 
+use crate::elevation;
 use crate::message::{Level, chain, quoted};
 use crate::systemd::drop_in::DropIn;
 use crate::systemd::group::Group;
@@ -32,6 +33,9 @@ pub fn run() {
         return;
     }
     let log = Log::open(NAME);
+    if let Err(error) = elevation::refuse() {
+        return log.say(Level::Error, &chain(&error));
+    }
     // Of the three directories the first: what is written there is weaker than /etc.
     let output = env::args_os().nth(1).map(PathBuf::from).filter(|output| output.is_absolute());
     let Some(output) = output else {

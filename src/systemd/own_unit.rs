@@ -48,6 +48,16 @@ pub enum Error {
     Pin(pin::Error, Vec<String>),
 }
 
+impl Error {
+    /// Takes out what could not be undone.
+    pub fn take_left(&mut self) -> Vec<String> {
+        match self {
+            Self::Pin(_, left) => std::mem::take(left),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
