@@ -6,8 +6,11 @@
 //! - [`elevation`]: no program runs with rights that its own file gave.
 //! - [`kernel`]: the only unsafe code, a thin wrapper for each system call, and the entry point.
 //! - [`message`]: what the programs say on standard error, escaped, one write for each line.
+//! - [`json`]: objects of JSON, read into types of our own by hand.
+//! - `near`: what a wrong word may have meant.
 //! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
 //! - [`mounts`]: a mount table: parsed, with its peer groups.
+//! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
@@ -18,11 +21,14 @@ pub mod cli;
 #[cfg(feature = "admin")]
 pub mod configuration;
 pub mod elevation;
+pub mod json;
 pub mod kernel;
 pub mod message;
 #[cfg(feature = "admin")]
 pub mod mounts;
 pub mod namespace;
+mod near;
+pub mod privilege;
 pub mod shim;
 #[cfg(feature = "admin")]
 pub mod systemd;

@@ -77,9 +77,15 @@ impl Messages {
         self.say(Level::Debug, text);
     }
 
+    /// Whether anything of that level is said.
+    #[must_use]
+    pub fn says(&self, level: Level) -> bool {
+        level <= self.most
+    }
+
     /// Says `text` if this level is asked for.
     fn say(&self, level: Level, text: fmt::Arguments<'_>) {
-        if level > self.most {
+        if !self.says(level) {
             return;
         }
         let prefix = if stderr_is_the_journal() { level.prefix() } else { "" };

@@ -1,12 +1,11 @@
 //! What the administrator wants: `/etc/kubens/kubens.toml` (kubens.toml(5)).
 //!
 //! Read: `file` opens it. Decide: `parse` makes plain values of the text, with `names` for the names in
-//! it and `near` for what a wrong word may have meant. `error` says where it is wrong, and how.
+//! it. `error` says where it is wrong, and how.
 
 mod error;
 mod file;
 mod names;
-mod near;
 mod parse;
 
 pub use error::{Error, Hint, Place, Trouble, Wrong};

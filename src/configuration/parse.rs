@@ -2,9 +2,9 @@
 
 use crate::configuration::error::{Hint, Wrong};
 use crate::configuration::names::{check_profile, check_unit};
-use crate::configuration::near::near;
 use crate::configuration::{Configuration, Exec, Preset, ServiceEntry, Wrap};
 use crate::namespace::pin::{Error, Trouble, check_form, check_form_of_exposed};
+use crate::near::near;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};

@@ -16,6 +16,7 @@ pub mod nsfs;
 pub mod output;
 #[cfg(feature = "admin")]
 pub mod pidfd;
+pub mod seccomp;
 #[cfg(feature = "admin")]
 pub mod tree;
 pub mod xattr;

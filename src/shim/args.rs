@@ -25,6 +25,10 @@ pub struct Options {
     pub namespace: Option<OsString>,
     /// `--require`: an absent default is refused.
     pub require: bool,
+    /// `--profile NAME|FILE`, never empty.
+    pub profile: Option<OsString>,
+    /// `--drop-cap LIST`, never empty; of several all are dropped.
+    pub drop_cap: Option<OsString>,
     /// `--argv0 NAME`, with any value.
     pub argv0: Option<OsString>,
     /// `--chdir DIR`, never empty.
@@ -98,6 +102,20 @@ pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
                 options.namespace = Some(value(&mut parser, "--namespace")?);
             }
             Some(Long("require")) => options.require = true,
+            Some(Short('p') | Long("profile")) => {
+                options.profile = Some(value(&mut parser, "--profile")?);
+            }
+            Some(Long("drop-cap")) => {
+                let more = value(&mut parser, "--drop-cap")?;
+                options.drop_cap = Some(match options.drop_cap.take() {
+                    Some(mut list) => {
+                        list.push(",");
+                        list.push(more);
+                        list
+                    }
+                    None => more,
+                });
+            }
             Some(Long("argv0")) => options.argv0 = Some(parser.value()?),
             Some(Long("chdir")) => options.chdir = Some(value(&mut parser, "--chdir")?),
             Some(Long("other-root")) => options.other_root = true,
@@ -169,9 +187,17 @@ mod tests {
 
     #[test]
     fn the_last_of_an_option_counts() {
-        let (options, _) = command(&[b"-n", b"/a", b"--namespace=/b", b"-qqv", b"sh"]);
+        let (options, _) =
+            command(&[b"-n", b"/a", b"--namespace=/b", b"-qqv", b"-pa", b"-p", b"b", b"sh"]);
         assert_eq!(options.namespace.unwrap(), "/b");
+        assert_eq!(options.profile.unwrap(), "b");
         assert_eq!(options.verbosity, -1);
+    }
+
+    #[test]
+    fn lists_of_capabilities_add_up() {
+        let (options, _) = command(&[b"--drop-cap", b"chown,kill", b"--drop-cap=mknod", b"sh"]);
+        assert_eq!(options.drop_cap.unwrap(), "chown,kill,mknod");
     }
 
     #[test]
@@ -184,8 +210,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let wrong = |words: &[&[u8]]| with(words, |request| request.unwrap_err());
-        assert_eq!(wrong(&[b"--profile", b"x"]), Error::Unknown("--profile".into()));
-        assert_eq!(wrong(&[b"--drop-cap=x"]), Error::Unknown("--drop-cap".into()));
+        assert_eq!(wrong(&[b"--profiles", b"x"]), Error::Unknown("--profiles".into()));
+        assert_eq!(wrong(&[b"-p", b""]), Error::NoValue("--profile".into()));
+        assert_eq!(wrong(&[b"--drop-cap="]), Error::NoValue("--drop-cap".into()));
         assert_eq!(wrong(&[b"-x"]), Error::Unknown("-x".into()));
         assert_eq!(wrong(&[b"--namespace="]), Error::NoValue("--namespace".into()));
         assert_eq!(wrong(&[b"--namespace", b""]), Error::NoValue("--namespace".into()));

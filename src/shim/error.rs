@@ -3,6 +3,7 @@
 use crate::elevation;
 use crate::message::quoted;
 use crate::namespace::join;
+use crate::privilege;
 use crate::shim::decide::Refusal;
 use crate::shim::{EXIT_CANNOT_EXECUTE, EXIT_FAILURE, EXIT_NOT_FOUND, args};
 use nix::errno::Errno;
@@ -20,6 +21,8 @@ pub enum Error {
     NoCommand,
     /// The program has rights from its file.
     Elevated(elevation::Error),
+    /// What is to be taken away from COMMAND.
+    Privilege(privilege::Error),
     /// What is at the pin.
     Pin(PathBuf, Refusal),
     /// Joining it.
@@ -54,6 +57,7 @@ impl fmt::Display for Error {
             Self::Usage(error) => write!(out, "{error}"),
             Self::NoCommand => out.write_str("no command given; see --help"),
             Self::Elevated(error) => write!(out, "{error}"),
+            Self::Privilege(error) => write!(out, "{error}"),
             Self::Join(path, join::Error::OtherRoot) => {
                 write!(out, "cannot join {} (--other-root allows it)", quoted(path))
             }
@@ -84,8 +88,9 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            // These two are the whole sentence already: what they have is their cause.
+            // These are the whole sentence already: what they have is their cause.
             Self::Elevated(error) => error.source(),
+            Self::Privilege(error) => error.source(),
             Self::Usage(_) | Self::NoCommand | Self::NotFound(_) | Self::NoInterpreter(_) => None,
             Self::Pin(_, refusal) => Some(refusal),
             Self::Join(_, error) => Some(error),

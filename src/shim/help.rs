@@ -8,6 +8,9 @@ Options end at '--' or at the first word that is not one:
   -n, --namespace PATH  join the namespace pinned at PATH (or any mount namespace's
                         file) instead of $KUBENSMNT or /run/kubens/mnt
       --require         refuse to run when nothing is pinned at the default
+  -p, --profile NAME    take from COMMAND what the profile NAME, or the FILE with a slash,
+                        says: capabilities, system calls (kubens-profile(5))
+      --drop-cap LIST   take these capabilities too: sys_boot,mknod or all
       --argv0 NAME      give COMMAND this argv[0], any value, also an empty one
       --chdir DIR       run in DIR instead of the working directory's path
       --other-root      join a namespace with another root directory too
@@ -32,7 +35,7 @@ runs in the current namespace.
 
 COMMAND without a slash is looked up in PATH inside the namespace. It keeps the
 process id, environment, working directory, signals, descriptors, limits: all but
-the mount namespace.
+the mount namespace and what --profile and --drop-cap take.
 
 Exit status: that of COMMAND; 125 refused, 126 COMMAND cannot be executed,
 127 COMMAND not found.
@@ -40,6 +43,7 @@ Exit status: that of COMMAND; 125 refused, 126 COMMAND cannot be executed,
 Examples:
   kubens-exec --require crio        crio in the namespace, or not at all
   kubens-exec -- findmnt /var/lib   what is mounted inside
+  kubens-exec -p kubelet kubelet    kubelet without what it does not need
 More: kubens-exec(8)
 ";
 

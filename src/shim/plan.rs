@@ -77,6 +77,10 @@ pub struct Plan<'a> {
     pub other_root: bool,
     /// The working directory to give, instead of the one we have.
     pub chdir: Option<PathBuf>,
+    /// The profile of what to take away from COMMAND.
+    pub profile: Option<OsString>,
+    /// The capabilities to take away beside that.
+    pub drop_cap: Option<OsString>,
     /// What to execute: with a slash a path, without one looked up in PATH.
     pub program: Word<'a>,
     /// The argument vector, `argv[0]` included.
@@ -141,6 +145,8 @@ pub fn plan<'a>(
         choice,
         other_root: options.other_root,
         chdir: options.chdir.map(PathBuf::from),
+        profile: options.profile,
+        drop_cap: options.drop_cap,
         program: executable,
         argv,
         shell,

@@ -1,5 +1,5 @@
-//! The steps, in their order: parse, find and trust the pin, join it, check its root, working
-//! directory, find COMMAND, exec. A failure at any step is before exec, and after it nothing of
+//! The steps, in their order: parse, read what is to be taken away, find and trust the pin, join it,
+//! check its root, working directory, find COMMAND, shed privileges, exec. A failure at any step is before exec, and after it nothing of
 //! ours runs.
 
 use crate::elevation;
@@ -7,6 +7,7 @@ use crate::kernel::exec::execve;
 use crate::message::{Level, Messages, plain, quoted};
 use crate::namespace::find::find;
 use crate::namespace::join::join;
+use crate::privilege::Privileges;
 use crate::shim::args::{Request, parse};
 use crate::shim::decide::{Decision, decide};
 use crate::shim::error::Error;
@@ -55,6 +56,8 @@ fn refuse(messages: Messages, error: &Error) -> i32 {
 /// Every step from the plan to exec: returns only what went wrong.
 fn carry_out(program: Program, plan: &Plan<'_>, messages: Messages) -> Result<Infallible, Error> {
     elevation::refuse().map_err(Error::Elevated)?;
+    let privileges = Privileges::read(plan.profile.as_deref(), plan.drop_cap.as_deref())
+        .map_err(Error::Privilege)?;
     let finding = find(&plan.pin, plan.choice != Choice::Default);
     let decision = decide(program, plan.choice, finding)
         .map_err(|refusal| Error::Pin(plan.pin.clone(), refusal))?;
@@ -71,6 +74,12 @@ fn carry_out(program: Program, plan: &Plan<'_>, messages: Messages) -> Result<In
     if plan.shell {
         tell_shell(plan, is_pinned, messages);
     }
+    if messages.says(Level::Debug) {
+        for note in privileges.notes() {
+            messages.debug(format_args!("{}", plain(&note)));
+        }
+    }
+    privileges.shed().map_err(Error::Privilege)?;
     let argv: Vec<&CStr> = plan.argv.iter().map(Word::as_c_str).collect();
     Err(cannot_execute(&command, execve(&command, &argv)))
 }

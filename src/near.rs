@@ -1,4 +1,4 @@
-//! What a wrong word may have meant.
+//! What a wrong word may have meant: capitals count for nothing.
 
 /// How many letters may be wrong.
 const MOST: usize = 2;
@@ -7,13 +7,13 @@ const MOST: usize = 2;
 const LONGEST: usize = 64;
 
 /// The word of `known` that is closest to `word`, if it is close.
-pub(super) fn near(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(crate) fn near<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
     }
-    let lower = word.to_lowercase();
+    let lower = word.to_ascii_lowercase();
     known
-        .map(|other| (distance(&lower, other), other))
+        .map(|other| (distance(&lower, &other.to_ascii_lowercase()), other))
         .filter(|(distance, other)| *distance <= MOST && *distance < other.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, other)| other)
@@ -66,6 +66,7 @@ mod tests {
         assert_eq!(near("presets2"), Some("presets"));
         assert_eq!(near("services"), Some("service"));
         assert_eq!(near("PIN"), Some("pin"));
+        assert_eq!(super::near("cap_chwn", ["CAP_CHOWN"].into_iter()), Some("CAP_CHOWN"));
         assert_eq!(near("path"), None);
         assert_eq!(near(""), None);
         assert_eq!(near(&"presets".repeat(1000)), None);

@@ -1,0 +1,9 @@
+//! Filters of system calls (seccomp(2)): read from their form in the OCI runtime specification
+//! ([`filter`], with [`action`], [`architecture`] and the table of [`calls`]), and made into programs
+//! ([`compile`]).
+
+pub mod action;
+pub mod architecture;
+pub mod calls;
+pub mod compile;
+pub mod filter;
