@@ -292,7 +292,7 @@ fn exit_statuses_are_those_of_env() {
     run("").refused(125, &["no command"]);
     run("--").refused(125, &["no command"]);
     run("--nonesuch true").refused(125, &["unknown option '--nonesuch'", "--help"]);
-    run("--profile x true").refused(125, &["unknown option '--profile'"]);
+    run("--profiles x true").refused(125, &["unknown option '--profiles'"]);
     run("--namespace").refused(125, &["'--namespace' needs a value"]);
 }
 

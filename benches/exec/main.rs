@@ -110,7 +110,11 @@ fn contenders(programs: &Programs, pin: &Path) -> Outcome<Vec<Contender>> {
     let mut all =
         vec![new(report::BARE, &[target])?, new(report::FLOOR, &[&programs.floor, pin, target])?];
     for shim in &programs.shims {
-        all.push(new(&shim.name, &[&shim.path, Path::new("-n"), pin, target])?);
+        let words = [&shim.path, Path::new("-n"), pin, target];
+        all.push(new(&shim.name, &words)?);
+        let [shim_path, namespace, pin, target] = words;
+        let profiled = [shim_path, Path::new("-p"), &programs.profile, namespace, pin, target];
+        all.push(new(&report::with_profile(&shim.name), &profiled)?);
     }
     let mount = OsString::from_vec(pin_for("--mount="));
     let nsenter = programs::in_path("nsenter")?;

@@ -22,6 +22,8 @@ pub(crate) struct Programs {
     pub(crate) floor: PathBuf,
     /// `bash wrapper.sh COMMAND`: the pin is in the environment.
     pub(crate) wrapper: PathBuf,
+    /// A profile: kubelet's.
+    pub(crate) profile: PathBuf,
     /// `kubens-exec` in its builds, the released one first.
     pub(crate) shims: Vec<Shim>,
 }
@@ -55,6 +57,7 @@ impl Programs {
             target: bare("target")?,
             floor: bare("floor")?,
             wrapper: Path::new(CRATE).join("benches/exec/wrapper.sh"),
+            profile: Path::new(CRATE).join("config/profiles/kubelet.json"),
             shims,
         })
     }

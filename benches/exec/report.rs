@@ -15,6 +15,8 @@ pub(crate) const NSENTER: &str = "nsenter --mount";
 /// What the shim is held to: the first two against the whole time, spawn included.
 const MOST_FLOORS: f64 = 1.5;
 const MOST_NSENTERS: f64 = 0.25;
+/// With kubelet's profile, against without one.
+const MOST_PROFILED: f64 = 1.4;
 const MOST_KIB: u64 = 600;
 
 /// The text to print. `peaks` are those of `shims`, in KiB.
@@ -55,10 +57,21 @@ pub(crate) fn table(all: &[Contender], shims: &[Shim], peaks: &[u64], rounds: us
         line("at most 1.5 times the floor", format!("{ratio:.2}"), ratio <= MOST_FLOORS);
         let ratio = time / nsenter;
         line("at most a quarter of nsenter", format!("{ratio:.3}"), ratio <= MOST_NSENTERS);
+        let ratio = median(all, &with_profile(&shim.name)) / time;
+        line(
+            "with a profile at most 1.4 times that",
+            format!("{ratio:.2}"),
+            ratio <= MOST_PROFILED,
+        );
         line("program below 600 KiB", format!("{size} KiB"), size < MOST_KIB);
         line("peak resident memory below 600 KiB", format!("{peak} KiB"), peak < MOST_KIB);
     }
     out
+}
+
+/// What a shim is called when it applies a profile.
+pub(crate) fn with_profile(shim: &str) -> String {
+    format!("{shim} -p kubelet")
 }
 
 /// The median of the contender with this name.

@@ -8,7 +8,6 @@ use nix::unistd::geteuid;
 use std::error::Error as StdError;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +35,8 @@ pub enum Error {
     Writable(PathBuf, u32),
     /// It is too long.
     TooLong(PathBuf),
+    /// It grew while it was read.
+    Changes(PathBuf),
 }
 
 impl fmt::Display for Error {
@@ -64,6 +65,9 @@ impl fmt::Display for Error {
                 "profile {} may be written by others (mode {mode:04o}): chmod go-w",
                 quoted(path)
             ),
+            Self::Changes(path) => {
+                write!(out, "profile {} grows while it is read: try again", quoted(path))
+            }
             Self::TooLong(path) => {
                 write!(out, "profile {} is longer than {} KiB", quoted(path), MOST >> 10)
             }
@@ -127,39 +131,38 @@ pub fn is_name(name: &OsStr) -> bool {
 /// [`Error`]: it may decide what root's services may do, so nobody else may have written it.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = |errno| Error::Read(path.to_owned(), errno);
-    // O_PATH opens nothing: neither a FIFO nor a device is touched before it is known (open(2)).
-    let handle = match openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
-        Ok(handle) => handle,
+    // A FIFO must not keep the service waiting, nor a terminal become ours.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = match openat(AT_FDCWD, path, flags, Mode::empty()) {
+        Ok(file) => file,
         Err(Errno::ENOENT) => return Ok(None),
+        // open(2): a socket, or a device that nobody drives.
+        Err(Errno::ENXIO) => return Err(Error::NotFile(path.to_owned())),
         Err(errno) => return Err(failed(errno)),
     };
-    if let Some(error) = wrong(path, &fstat(&handle).map_err(failed)?, geteuid().as_raw()) {
+    let state = fstat(&file).map_err(failed)?;
+    if let Some(error) = wrong(path, &state, geteuid().as_raw()) {
         return Err(error);
     }
-    let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let file = openat(AT_FDCWD, link.as_str(), flags, Mode::empty()).map_err(failed)?;
-    let mut text = vec![0; 4096];
-    let mut length = 0;
-    loop {
-        let Some(room) = text.get_mut(length..).filter(|room| !room.is_empty()) else {
-            if length > MOST {
-                return Err(Error::TooLong(path.to_owned()));
-            }
-            text.resize(length * 2, 0);
-            continue;
-        };
+    let length = usize::try_from(state.st_size).unwrap_or(usize::MAX);
+    if length > MOST {
+        return Err(Error::TooLong(path.to_owned()));
+    }
+    // One more, to see that it ends there.
+    let mut text = vec![0; length + 1];
+    let mut read = 0;
+    while let Some(room) = text.get_mut(read..).filter(|room| !room.is_empty()) {
         match nix::unistd::read(&file, room) {
             Ok(0) => break,
-            Ok(count) => length += count,
+            Ok(count) => read += count,
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(failed(errno)),
         }
     }
-    if length > MOST {
-        return Err(Error::TooLong(path.to_owned()));
+    if read > length {
+        return Err(Error::Changes(path.to_owned()));
     }
-    text.truncate(length);
+    text.truncate(read);
     Ok(Some(text))
 }
 

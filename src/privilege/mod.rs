@@ -18,7 +18,7 @@ use crate::privilege::profile::Profile;
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::compile::{compile, covered};
 use crate::privilege::seccomp::{architecture, calls};
-use crate::privilege::shed::{Sets, carry_out, plan};
+use crate::privilege::shed::{Sets, carry_out};
 use seccompiler::BpfProgram;
 use std::ffi::OsStr;
 
@@ -77,8 +77,7 @@ impl Privileges {
             return Ok(());
         }
         if !self.drop.is_empty() || self.profile.drop.is_some() || self.profile.keep.is_some() {
-            let before = Sets::own().map_err(Error::Look)?;
-            carry_out(&before, &plan(&before, &self.profile, self.drop))?;
+            carry_out(&self.profile, self.drop)?;
         }
         if self.profile.no_new_privileges {
             kernel::seccomp::set_no_new_privileges().map_err(Error::NoNewPrivileges)?;

@@ -2,7 +2,7 @@
 
 use crate::json::{self, Object, Read};
 use crate::near::near;
-use crate::privilege::capability::{self, Set};
+use crate::privilege::capability::{self, Named, Set};
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::filter::Seccomp;
 use serde_core::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -149,11 +149,9 @@ impl<'de> Visitor<'de> for NamesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
         let mut set = Set::NONE;
-        while let Some(name) = list.next_element::<String>()? {
-            let Some(number) = capability::number(&name) else {
-                return Err(A::Error::custom(capability::unknown(&name)));
-            };
+        while let Some(Named(number)) = list.next_element()? {
             if set.has(number) {
+                let name = capability::name(number);
                 return Err(A::Error::custom(format!("{name} is there twice")));
             }
             set = set.with(number);

@@ -34,9 +34,19 @@ impl Sets {
     /// # Errors
     /// What capget(2) and prctl(2) say.
     pub fn own() -> nix::Result<Self> {
+        Self::look_for(Set::ALL)
+    }
+
+    /// Those of this process, of the bounding set and of what is known only what is in `concerned`: each
+    /// takes a system call.
+    ///
+    /// # Errors
+    /// What capget(2) and prctl(2) say.
+    pub fn look_for(concerned: Set) -> nix::Result<Self> {
         let sets = capability::get()?;
         let (mut bounding, mut known) = (Set::NONE, Set::NONE);
-        for number in 0..64 {
+        // Up to the last one that the running kernel knows.
+        for number in concerned.iter() {
             let Some(is_in) = capability::is_bounding(number)? else { break };
             known = known.with(number);
             if is_in {
@@ -46,7 +56,7 @@ impl Sets {
         let inheritable = Set(sets.inheritable);
         let mut ambient = Set::NONE;
         // Nothing else can be ambient (capabilities(7)).
-        for number in inheritable.and(known).iter() {
+        for number in inheritable.iter() {
             if capability::is_ambient(number)? {
                 ambient = ambient.with(number);
             }
@@ -73,6 +83,13 @@ pub struct Plan {
     pub ambient: Set,
 }
 
+/// What goes from the bounding set by `profile`, and with `drop`.
+#[must_use]
+pub fn concerned(profile: &Profile, drop: Set) -> Set {
+    let kept = profile.keep.map_or(Set::ALL, |keep| keep.bounding);
+    Set::ALL.without(kept).or(profile.drop.unwrap_or_default()).or(drop)
+}
+
 /// What remains of `sets` by `profile`, and without `drop`. Nothing is ever added.
 #[must_use]
 pub fn plan(sets: &Sets, profile: &Profile, drop: Set) -> Plan {
@@ -86,11 +103,14 @@ pub fn plan(sets: &Sets, profile: &Profile, drop: Set) -> Plan {
     }
 }
 
-/// Makes the sets of this process what is planned, and reads them back.
+/// Makes the sets of this process what `profile` and `drop` leave, and reads them back.
 ///
 /// # Errors
 /// [`Error`]: something could not be dropped, or was not.
-pub fn carry_out(before: &Sets, plan: &Plan) -> Result<(), Error> {
+pub fn carry_out(profile: &Profile, drop: Set) -> Result<(), Error> {
+    let concerned = concerned(profile, drop);
+    let before = Sets::look_for(concerned).map_err(Error::Look)?;
+    let plan = plan(&before, profile, drop);
     for number in before.ambient.without(plan.ambient).iter() {
         let failed = |errno| Error::Drop(Which::Ambient, number, errno);
         capability::lower_ambient(number).map_err(failed)?;
@@ -109,7 +129,7 @@ pub fn carry_out(before: &Sets, plan: &Plan) -> Result<(), Error> {
         let failed = |errno| Error::Drop(Which::Inheritable, first, errno);
         capability::set(sets).map_err(failed)?;
     }
-    verify(&Sets::own().map_err(Error::Look)?, plan)
+    verify(&Sets::look_for(concerned).map_err(Error::Look)?, &plan)
 }
 
 /// Whether what was read back is what was planned.
@@ -182,6 +202,20 @@ mod tests {
         assert_eq!(sets.known, Set::up_to(last.trim().parse().unwrap()));
     }
 
+    #[test]
+    fn what_is_looked_at_is_all_that_goes() {
+        let drops = Profile { drop: Some(Set(0b10)), ..Profile::default() };
+        assert_eq!(concerned(&drops, Set(0b100)), Set(0b110));
+        let keeps = Profile {
+            keep: Some(Keep { bounding: Set(0b10), ..Keep::default() }),
+            ..Profile::default()
+        };
+        assert_eq!(concerned(&keeps, Set::NONE), Set(!0b10));
+        let (all, some) = (Sets::own().unwrap(), Sets::look_for(Set(0b1011)).unwrap());
+        assert_eq!(some.bounding, all.bounding.and(Set(0b1011)));
+        assert_eq!((some.permitted, some.ambient), (all.permitted, all.ambient));
+    }
+
     proptest! {
         #[test]
         fn nothing_is_ever_added(bounding: u64, inheritable: u64, ambient: u64, drop: u64, kept: u64, keeps: bool) {
@@ -193,6 +227,7 @@ mod tests {
             prop_assert!(plan.inheritable.is_within(before.inheritable));
             prop_assert!(plan.ambient.is_within(before.ambient));
             prop_assert!(plan.bounding.and(Set(drop)).is_empty());
+            prop_assert!(before.bounding.without(plan.bounding).is_within(concerned(&profile, Set(drop))));
         }
     }
 }
