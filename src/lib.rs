@@ -8,6 +8,7 @@
 //! - [`message`]: what the programs say on standard error, escaped, one write for each line.
 //! - [`json`]: objects of JSON, read into types of our own by hand.
 //! - `near`: what a wrong word may have meant.
+//! - [`trusted`]: a file that nobody else may have written.
 //! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
 //! - [`mounts`]: a mount table: parsed, with its peer groups.
 //! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
@@ -32,3 +33,4 @@ pub mod privilege;
 pub mod shim;
 #[cfg(feature = "admin")]
 pub mod systemd;
+pub mod trusted;

@@ -2,6 +2,7 @@
 
 use crate::message::{plain, quoted};
 use crate::namespace::pin;
+use crate::trusted::Trouble;
 use nix::errno::Errno;
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,21 +26,6 @@ pub struct Place {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-}
-
-/// What is wrong with the file itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// It is no plain file.
-    NotFile,
-    /// It is a symbolic link, and there is nothing at its end.
-    LeadsNowhere,
-    /// It has more than 64 KiB.
-    TooLong,
-    /// It belongs to this user.
-    Owner(u32),
-    /// Others may write it: its mode.
-    Writable(u32),
 }
 
 /// What is wrong in the text.
@@ -140,22 +126,6 @@ impl StdError for Error {
         match self {
             Self::Read(_, errno) => Some(errno),
             Self::Text(..) | Self::File(..) => None,
-        }
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFile => out.write_str("not a plain file"),
-            Self::LeadsNowhere => {
-                out.write_str("a symbolic link that leads nowhere; remove it to have the defaults")
-            }
-            Self::TooLong => out.write_str("longer than 64 KiB"),
-            Self::Owner(uid) => write!(out, "it belongs to user {uid}; it must be root's"),
-            Self::Writable(mode) => {
-                write!(out, "others than its owner may write it (mode {mode:04o}); chmod go-w")
-            }
         }
     }
 }

@@ -1,21 +1,24 @@
 //! What the administrator wants: `/etc/kubens/kubens.toml` (kubens.toml(5)).
 //!
-//! Read: `file` opens it. Decide: `parse` makes plain values of the text, with `names` for the names in
+//! Read: [`trusted`] opens it. Decide: `parse` makes plain values of the text, with `names` for the names in
 //! it. `error` says where it is wrong, and how.
 
 mod error;
-mod file;
 mod names;
 mod parse;
 
-pub use error::{Error, Hint, Place, Trouble, Wrong};
+pub use error::{Error, Hint, Place, Wrong};
 
 use crate::namespace::DEFAULT_PIN;
+use crate::trusted::{self, Trouble};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Where the configuration is.
 pub const PATH: &str = "/etc/kubens/kubens.toml";
+
+/// The most that is read of the file, in bytes.
+const MOST: usize = 64 << 10;
 
 /// The configuration: the file's, with a default for each key that it leaves out.
 ///
@@ -156,7 +159,11 @@ impl Configuration {
     /// most 64 KiB that only root, or the user who runs this, may write; [`Error::Read`] with what
     /// open(2) and read(2) say.
     pub fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let Some(bytes) = file::read(path)? else {
+        let failed = |trouble| match trouble {
+            Trouble::Read(errno) => Error::Read(path.to_owned(), errno),
+            other => Error::File(path.to_owned(), other),
+        };
+        let Some(bytes) = trusted::read(path, MOST).map_err(failed)? else {
             return Ok(None);
         };
         let text = std::str::from_utf8(&bytes)

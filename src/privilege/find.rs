@@ -1,10 +1,8 @@
 //! The file of a profile: by name on the search path, or by its own path.
 
 use crate::message::quoted;
+use crate::trusted::{self, Trouble};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::unistd::geteuid;
 use std::error::Error as StdError;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -27,16 +25,8 @@ pub enum Error {
     Unknown(OsString),
     /// The file cannot be opened or read.
     Read(PathBuf, Errno),
-    /// It is no plain file.
-    NotFile(PathBuf),
-    /// It belongs to this user, who is neither root nor the caller.
-    Owner(PathBuf, u32),
-    /// Others than its owner may write it; its mode.
-    Writable(PathBuf, u32),
-    /// It is too long.
-    TooLong(PathBuf),
-    /// It grew while it was read.
-    Changes(PathBuf),
+    /// The file is none to take a profile from.
+    File(PathBuf, Trouble),
 }
 
 impl fmt::Display for Error {
@@ -52,24 +42,8 @@ impl fmt::Display for Error {
                 write!(out, "there is no profile {} in '{etc}', '{local}' or '{usr}'", quoted(name))
             }
             Self::Read(path, _) => write!(out, "cannot read profile {}", quoted(path)),
-            Self::NotFile(path) => {
-                write!(out, "cannot read profile {}: not a plain file", quoted(path))
-            }
-            Self::Owner(path, owner) => write!(
-                out,
-                "profile {} belongs to user {owner}: it must be root's (chown root)",
-                quoted(path)
-            ),
-            Self::Writable(path, mode) => write!(
-                out,
-                "profile {} may be written by others (mode {mode:04o}): chmod go-w",
-                quoted(path)
-            ),
-            Self::Changes(path) => {
-                write!(out, "profile {} grows while it is read: try again", quoted(path))
-            }
-            Self::TooLong(path) => {
-                write!(out, "profile {} is longer than {} KiB", quoted(path), MOST >> 10)
+            Self::File(path, trouble) => {
+                write!(out, "cannot use profile {}: {trouble}", quoted(path))
             }
         }
     }
@@ -128,63 +102,19 @@ pub fn is_name(name: &OsStr) -> bool {
 /// The text of the profile at `path`; nothing if there is no such file.
 ///
 /// # Errors
-/// [`Error`]: it may decide what root's services may do, so nobody else may have written it.
+/// [`Error`]: it decides what root's services may do, so nobody else may have written it.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let failed = |errno| Error::Read(path.to_owned(), errno);
-    // A FIFO must not keep the service waiting, nor a terminal become ours.
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = match openat(AT_FDCWD, path, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(Errno::ENOENT) => return Ok(None),
-        // open(2): a socket, or a device that nobody drives.
-        Err(Errno::ENXIO) => return Err(Error::NotFile(path.to_owned())),
-        Err(errno) => return Err(failed(errno)),
-    };
-    let state = fstat(&file).map_err(failed)?;
-    if let Some(error) = wrong(path, &state, geteuid().as_raw()) {
-        return Err(error);
-    }
-    let length = usize::try_from(state.st_size).unwrap_or(usize::MAX);
-    if length > MOST {
-        return Err(Error::TooLong(path.to_owned()));
-    }
-    // One more, to see that it ends there.
-    let mut text = vec![0; length + 1];
-    let mut read = 0;
-    while let Some(room) = text.get_mut(read..).filter(|room| !room.is_empty()) {
-        match nix::unistd::read(&file, room) {
-            Ok(0) => break,
-            Ok(count) => read += count,
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-    }
-    if read > length {
-        return Err(Error::Changes(path.to_owned()));
-    }
-    text.truncate(read);
-    Ok(Some(text))
-}
-
-/// Why a file must not be taken for a profile, by a process of `user`.
-fn wrong(path: &Path, file: &FileStat, user: u32) -> Option<Error> {
-    let path = path.to_owned();
-    if SFlag::from_bits_truncate(file.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFREG {
-        return Some(Error::NotFile(path));
-    }
-    if file.st_uid != 0 && file.st_uid != user {
-        return Some(Error::Owner(path, file.st_uid));
-    }
-    (file.st_mode & 0o022 != 0).then_some(Error::Writable(path, file.st_mode & 0o7777))
+    trusted::read(path, MOST).map_err(|trouble| match trouble {
+        Trouble::Read(errno) => Error::Read(path.to_owned(), errno),
+        other => Error::File(path.to_owned(), other),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::stat::lstat;
-    use nix::unistd::mkfifo;
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn names_and_paths_are_told_apart() {
@@ -200,42 +130,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_file_of_ours_is_refused_at_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        mkfifo(&at("fifo"), Mode::S_IRUSR).unwrap();
-        symlink("fifo", at("link")).unwrap();
-        for name in ["fifo", "link", "."] {
-            assert!(matches!(read(&at(name)), Err(Error::NotFile(_))), "{name}");
-        }
-        assert!(matches!(read(Path::new("/dev/null")), Err(Error::NotFile(_))));
-        fs::write(at("file"), "{}").unwrap();
-        for (mode, is_fine) in [(0o644, true), (0o600, true), (0o664, false), (0o646, false)] {
-            fs::set_permissions(at("file"), Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read(&at("file")).is_ok(), is_fine, "{mode:o}");
-        }
-        fs::set_permissions(at("file"), Permissions::from_mode(0o644)).unwrap();
-        let mut file = lstat(&at("file")).unwrap();
-        for (owner, user, is_fine) in
-            [(0, 0, true), (0, 1000, true), (1000, 1000, true), (1000, 0, false)]
-        {
-            file.st_uid = owner;
-            assert_eq!(wrong(Path::new("x"), &file, user).is_none(), is_fine, "{owner} {user}");
-        }
-    }
-
-    #[test]
-    fn all_of_it_is_read_and_not_too_much() {
+    fn nobody_else_may_have_written_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         assert_eq!(read(&path).unwrap(), None);
-        for length in [0, 1, 4095, 4096, 4097, MOST - 1, MOST] {
-            fs::write(&path, vec![b' '; length]).unwrap();
-            assert_eq!(read(&path).unwrap().unwrap().len(), length);
-        }
-        for length in [MOST + 1, 2 * MOST, 3 * MOST] {
-            fs::write(&path, vec![b' '; length]).unwrap();
-            assert!(matches!(read(&path), Err(Error::TooLong(_))), "{length}");
-        }
+        fs::write(&path, "{}").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"{}");
+        assert_eq!(find(path.as_os_str()).unwrap().1, b"{}");
+        fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, Error::File(_, Trouble::Writable(0o664))), "{error:?}");
     }
 }
