@@ -14,6 +14,7 @@
 //! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
+//! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
 //! - [`cli`]: the verbs of `kubens`.
 
@@ -30,6 +31,8 @@ pub mod mounts;
 pub mod namespace;
 mod near;
 pub mod privilege;
+#[cfg(feature = "admin")]
+pub mod registration;
 pub mod shim;
 #[cfg(feature = "admin")]
 pub mod systemd;

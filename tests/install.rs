@@ -23,7 +23,7 @@ const PROGRAMS: [&str; 4] = ["kubens", "kubens-exec", "kubensenter", "kubens-gen
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// Below the prefix: each file that is installed, and whether it is a program.
-const INSTALLED: [(&str, bool); 31] = [
+const INSTALLED: [(&str, bool); 35] = [
     ("bin/kubens", true),
     ("bin/kubens-exec", true),
     ("bin/kubensenter", true),
@@ -41,6 +41,10 @@ const INSTALLED: [(&str, bool); 31] = [
     ("share/doc/kubens/docs/node.svg", false),
     ("share/doc/kubens/examples/kubens.toml", false),
     ("share/fish/vendor_completions.d/kubens.fish", false),
+    ("share/kubens/containers.conf.d/10-kubens.conf", false),
+    ("share/kubens/crio.conf.d/10-kubens.conf", false),
+    ("share/kubens/hooks.d/00-kubens.json", false),
+    ("share/kubens/hooks.d/enforce/00-kubens.json", false),
     ("share/kubens/openshift/master/99-kubens-master.yaml", false),
     ("share/kubens/openshift/master/disable/99-kubens-master.yaml", false),
     ("share/kubens/openshift/master/disable/kustomization.yaml", false),
@@ -128,6 +132,12 @@ fn exactly_these_files_are_installed() {
         let wanted = if is_program { 0o755 } else { 0o644 };
         assert_eq!(mode, wanted, "{name}: {mode:o}");
     }
+    // Below /usr the hook is as it is in the tree, and is what kubens hooks enable writes.
+    for name in ["00-kubens.json", "enforce/00-kubens.json"] {
+        let hook = fs::read(root.join("usr/share/kubens/hooks.d").join(name)).unwrap();
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks").join(name);
+        assert_eq!(hook, fs::read(own).unwrap());
+    }
     // Below /usr the unit is as it is in the tree, so that it is the one of the fleet's manifests.
     let unit = fs::read(root.join("usr/lib/systemd/system/kubens.service")).unwrap();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd/kubens.service");
@@ -193,6 +203,10 @@ fn what_is_installed_elsewhere_names_its_own_programs() {
     let program = |path: &Path, name: &str| symlink(programs().join(name), path).unwrap();
     let root = installed(&directory, "/usr/local", program);
     let local = root.join("usr/local");
+    for name in ["00-kubens.json", "enforce/00-kubens.json"] {
+        let hook = fs::read_to_string(local.join("share/kubens/hooks.d").join(name)).unwrap();
+        assert!(hook.contains("\"/usr/local/libexec/oci/hooks.d/kubens-hook\""), "{hook}");
+    }
     let unit = fs::read_to_string(local.join("lib/systemd/system/kubens.service")).unwrap();
     let lines: Vec<&str> = unit.lines().filter(|line| line.starts_with("Exec")).collect();
     let expected = [

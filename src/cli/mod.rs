@@ -1,6 +1,7 @@
 //! The verbs of `kubens`: one file each. They parse, call the library and render.
 
 mod completions;
+mod hooks;
 mod pin;
 mod render;
 mod unpin;
@@ -48,6 +49,7 @@ enum Verb {
     Pin(pin::Pin),
     Unpin(unpin::Unpin),
     Render(render::Render),
+    Hooks(hooks::Hooks),
     Completions(completions::Completions),
 }
 
@@ -129,6 +131,7 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Pin(pin) => pin.run(messages),
         Verb::Unpin(unpin) => unpin.run(messages),
         Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
+        Verb::Hooks(hooks) => hooks.run(messages),
         Verb::Completions(completions) => completions.run(messages),
     }
 }

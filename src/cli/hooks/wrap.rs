@@ -1,0 +1,128 @@
+//! `kubens hooks wrap`.
+
+use crate::cli::hooks::{refused, text};
+use crate::cli::{DONE, USAGE, json, print};
+use crate::message::{Messages, plain, quoted};
+use crate::registration::Error;
+use crate::registration::rewrite::{self, Rewrite};
+use crate::registration::shipped;
+use crate::registration::wrap::{Chain, Stays};
+use crate::registration::write::write;
+use crate::systemd::rooted::Rooted;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Chain the hooks in a directory through kubens-hook: they then run in the pinned namespace
+///
+/// Only the program and its arguments change. Hooks that run in the container's namespace stay as they
+/// are; one that cannot be chained without loss is refused, and nothing is written then. To do it again
+/// changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kubens hooks wrap /usr/share/containers/oci/hooks.d -o /etc/containers/oci/hooks.d
+  kubens hooks wrap hooks.d -o hooks.d --only nvidia.json -- --profile hook")]
+pub(super) struct Wrap {
+    #[command(flatten)]
+    which: Which,
+    /// The kubens-hook to chain through [default: the installed one]
+    #[arg(long, value_name = "PATH")]
+    program: Option<String>,
+    /// Options for kubens-hook, after '--'
+    #[arg(last = true, value_name = "OPTION")]
+    options: Vec<String>,
+}
+
+/// Which hooks, and where they go.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The directory of the hooks
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
+    /// The directory to write to: it may be the same
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Only the hook in the file of this name (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Wrap {
+    pub(super) fn run(&self, messages: Messages) -> u8 {
+        if let Some(option) = self.options.iter().find(|option| is_reserved(option)) {
+            let option = quoted(option);
+            messages.failure(format_args!("{option} cannot be an option of a wrapped hook"));
+            return USAGE;
+        }
+        let program = self.program.clone().unwrap_or_else(|| {
+            shipped::program(&Rooted::new(Path::new("/"))).to_string_lossy().into_owned()
+        });
+        let chain = Chain { program, options: self.options.clone() };
+        let (from, output, only) = self.which.parts();
+        self.which.finish(messages, "wrapped", rewrite::wrapped(from, output, only, &chain))
+    }
+}
+
+/// `--` ends the options of kubens-hook, and wrap gives argv\[0\] itself.
+fn is_reserved(option: &str) -> bool {
+    option == "--" || option.starts_with("--argv0") || option.contains('\0')
+}
+
+impl Which {
+    /// Writes what was planned, and tells it.
+    pub(super) fn finish(
+        &self,
+        messages: Messages,
+        done: &str,
+        planned: Result<Rewrite, Error>,
+    ) -> u8 {
+        let written = planned.and_then(|rewrite| write(&rewrite.changes).map(|()| rewrite));
+        let rewrite = match written {
+            Ok(rewrite) => rewrite,
+            Err(error) => return refused(messages, error),
+        };
+        if self.json {
+            let item = |(name, stays): &(OsString, Option<Stays>)| Item {
+                name: text(Path::new(name)),
+                changed: stays.is_none(),
+                reason: stays.map(Stays::told),
+            };
+            let report = Report {
+                version: 1,
+                output: text(&self.output),
+                hooks: rewrite.files.iter().map(item).collect(),
+            };
+            return print(messages, &json(&report), DONE);
+        }
+        let line = |(name, stays): &(OsString, Option<Stays>)| match stays {
+            None => format!("{done} {}\n", plain(name)),
+            Some(stays) => format!("left {}: {}\n", plain(name), stays.told()),
+        };
+        let lines: Vec<String> = rewrite.files.iter().map(line).collect();
+        print(messages, &lines.concat(), DONE)
+    }
+
+    /// Where from, where to, and which.
+    pub(super) fn parts(&self) -> (&Path, &Path, &[String]) {
+        (&self.from, &self.output, &self.only)
+    }
+}
+
+/// The object that `--json` prints: only ever added to.
+#[derive(Serialize)]
+struct Report {
+    version: u32,
+    output: String,
+    hooks: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    name: String,
+    changed: bool,
+    reason: Option<&'static str>,
+}
