@@ -26,9 +26,9 @@ PRESETS = $(DESTDIR)$(PREFIX)/lib/systemd/system-preset
 GENERATORS = $(DESTDIR)$(PREFIX)/lib/systemd/system-generators
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOCUMENTS = $(SHARE)/doc/kubens
-MANIFESTS = $(SHARE)/kubens
+DATA = $(SHARE)/kubens
 # Outside of what the runtimes read: kubens hooks enable registers them.
-HOOKS = $(SHARE)/kubens/hooks.d
+HOOKS = $(DATA)/hooks.d
 BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
 ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
 FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
@@ -75,16 +75,16 @@ install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (
 		install -D -m 0644 $$file $(DOCUMENTS)/$$file || exit; \
 	done
 	install -D -m 0644 config/kubens.toml $(DOCUMENTS)/examples/kubens.toml
-	for file in $$(cd config && find openshift -type f); do \
-		install -D -m 0644 config/$$file $(MANIFESTS)/$$file || exit; \
+	for file in $$(cd config && find openshift profiles -type f); do \
+		install -D -m 0644 config/$$file $(DATA)/$$file || exit; \
 	done
-	install -d $(HOOKS)/enforce $(SHARE)/kubens/crio.conf.d $(SHARE)/kubens/containers.conf.d
+	install -d $(HOOKS)/enforce $(DATA)/crio.conf.d $(DATA)/containers.conf.d
 	for file in 00-kubens.json enforce/00-kubens.json; do \
 		sed '/"path"/s,"/usr/libexec/,"$(PREFIX)/libexec/,' hooks/$$file >$(HOOKS)/$$file && \
 		chmod 0644 $(HOOKS)/$$file || exit; \
 	done
-	install -m 0644 config/crio.conf.d/10-kubens.conf $(SHARE)/kubens/crio.conf.d
-	install -m 0644 config/containers.conf.d/10-kubens.conf $(SHARE)/kubens/containers.conf.d
+	install -m 0644 config/crio.conf.d/10-kubens.conf $(DATA)/crio.conf.d
+	install -m 0644 config/containers.conf.d/10-kubens.conf $(DATA)/containers.conf.d
 	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.bash $(BASH_COMPLETIONS)/kubens
 	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.zsh $(ZSH_COMPLETIONS)/_kubens
 	install -m 0644 $(DIST)/$(HOST_ARCH)/kubens.fish $(FISH_COMPLETIONS)/kubens.fish

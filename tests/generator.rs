@@ -3,7 +3,8 @@
 //!
 //! A case is a directory `tests/generator/NN-name`: the files of a system that does not run (`etc`,
 //! `usr`, `run`, `proc`, …), the generator's `environment` if there is any, and what comes out:
-//! `expected/output` and, line by line, `expected/messages`. With `KUBENS_TEST_BLESS=1` what came out
+//! `expected/output` and, line by line, `expected/messages`. The profiles that are shipped are there, too,
+//! unless the case has others in their place. With `KUBENS_TEST_BLESS=1` what came out
 //! is written there, to be looked at.
 #![allow(
     clippy::unwrap_used,
@@ -105,6 +106,10 @@ fn each_tree_gives_what_is_expected() {
     for case in cases {
         let root = TempDir::new().unwrap();
         copy(&case, root.path());
+        let profiles = root.path().join("usr/share/kubens/profiles");
+        if !profiles.exists() {
+            copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/profiles"), &profiles);
+        }
         fs::remove_dir_all(root.path().join("expected")).ok();
         let environment = fs::read_to_string(case.join("environment")).unwrap_or_default();
         let is_first_boot = environment.contains("SYSTEMD_FIRST_BOOT=1");

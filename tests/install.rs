@@ -23,7 +23,7 @@ const PROGRAMS: [&str; 4] = ["kubens", "kubens-exec", "kubensenter", "kubens-gen
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// Below the prefix: each file that is installed, and whether it is a program.
-const INSTALLED: [(&str, bool); 35] = [
+const INSTALLED: [(&str, bool); 44] = [
     ("bin/kubens", true),
     ("bin/kubens-exec", true),
     ("bin/kubensenter", true),
@@ -39,6 +39,7 @@ const INSTALLED: [(&str, bool); 35] = [
     ("share/doc/kubens/docs/install/openshift.md", false),
     ("share/doc/kubens/docs/measurements.md", false),
     ("share/doc/kubens/docs/node.svg", false),
+    ("share/doc/kubens/docs/profiles.md", false),
     ("share/doc/kubens/examples/kubens.toml", false),
     ("share/fish/vendor_completions.d/kubens.fish", false),
     ("share/kubens/containers.conf.d/10-kubens.conf", false),
@@ -53,6 +54,14 @@ const INSTALLED: [(&str, bool); 35] = [
     ("share/kubens/openshift/worker/disable/99-kubens-worker.yaml", false),
     ("share/kubens/openshift/worker/disable/kustomization.yaml", false),
     ("share/kubens/openshift/worker/kustomization.yaml", false),
+    ("share/kubens/profiles/agent.json", false),
+    ("share/kubens/profiles/containerd.json", false),
+    ("share/kubens/profiles/containerd-strict.json", false),
+    ("share/kubens/profiles/crio.json", false),
+    ("share/kubens/profiles/crio-strict.json", false),
+    ("share/kubens/profiles/hook.json", false),
+    ("share/kubens/profiles/kubelet.json", false),
+    ("share/kubens/profiles/kubelet-strict.json", false),
     ("share/man/man5/kubens.toml.5", false),
     ("share/man/man8/kubens-exec.8", false),
     ("share/man/man8/kubens-generator.8", false),
@@ -234,6 +243,8 @@ fn what_is_installed_elsewhere_names_its_own_programs() {
     let done = host.sh(&script);
     let exec = "ExecStart=/usr/local/bin/kubens-exec --namespace /run/kubens/mnt --require -- \
                 \"/bin/true\" a";
+    // Its profiles are found, too.
     let enter = exec.replace("kubens-exec", "kubensenter -q");
+    let enter = enter.replace("--require", "--require --profile kubelet");
     assert_eq!(done.ok(), format!("{exec}\n{enter}\n{exec}"), "{done:?}");
 }

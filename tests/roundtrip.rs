@@ -56,6 +56,9 @@ const END: &str = "\n(end)\n";
 /// The pin, which is named in each wrapped line.
 const PIN: &str = "/run/kubens/${A}$$ %n";
 
+/// A profile that takes nothing, which is named in every other one.
+const PROFILE: &str = "/etc/kubens/${A}$$ %n.json";
+
 /// Starts all units but those that systemd refuses.
 const ALL: &str = "all.target";
 
@@ -167,6 +170,7 @@ fn setup(cases: &[Case]) -> Setup {
         .with_kubens()
         .program(first, &env::current_exe().unwrap())
         .prepared_by(&prepare)
+        .file(PROFILE, "{ \"drop\": [] }\n")
         .file(ENVIRONMENT_FILE, ENVIRONMENT_FILE_TEXT);
 
     let units = setup.path("/etc/systemd/system");
@@ -189,7 +193,9 @@ fn setup(cases: &[Case]) -> Setup {
         }
         let exec = if case.all { "exec = \"all\"\n" } else { "" };
         let name = name("w", index, case);
-        let _ = write!(toml, "[[service]]\nunit = '{name}'\n{exec}");
+        let profile =
+            if index % 2 == 0 { format!("profile = '{PROFILE}'\n") } else { String::new() };
+        let _ = write!(toml, "[[service]]\nunit = '{name}'\n{exec}{profile}");
     }
     fs::write(units.join(ALL), all).unwrap();
     fs::write(setup.path("/etc/kubens/kubens.toml"), toml).unwrap();

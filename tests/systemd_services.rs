@@ -9,8 +9,9 @@
 
 mod common;
 
+use common::capabilities::{Rights, left};
 use common::node::{self, Node, Setup};
-use common::services::{self, DAEMON};
+use common::services::{self, DAEMON, GROUP};
 use std::fmt::Write;
 
 /// A node on which kubens is on, with these services, each by its name, the lines of its unit and its
@@ -309,4 +310,103 @@ fn the_descriptor_store_is_kept_inside() {
         assert_eq!(node.sh("cat /run/keeper.told").ok(), format!("memory from {first}"));
         assert_eq!(node.are_inside(&["keeper"]), pinned);
     }
+}
+
+#[test]
+fn each_service_has_the_privileges_of_its_profile_and_no_other() {
+    if !node::possible() {
+        return;
+    }
+    let configuration = "[[service]]\nunit = 'watch.service'\nprofile = 'agent'\nexec = 'all'\n\
+        [[service]]\nunit = 'hard.service'\nprofile = 'agent'\n\
+        [[service]]\nunit = 'crio.service'\nprofile = 'crio'\n";
+    let watch = "ExecStartPre=/bin/sh -c 'exec cat /proc/self/status >/run/watch.before'\n\
+        ExecStart=/usr/bin/watches";
+    // The usual hardening leaves the shim what it needs.
+    let hard = "SystemCallFilter=@system-service\nSystemCallFilter=~@privileged @resources\n\
+        CapabilityBoundingSet=~CAP_SYS_TIME CAP_SYS_MODULE\nNoNewPrivileges=yes\n\
+        ExecStart=/usr/bin/hard";
+    let node = services::node()
+        .script("/usr/bin/watches", DAEMON)
+        .file("/usr/lib/systemd/system/watch.service", &services::unit(watch))
+        .file("/usr/lib/systemd/system/hard.service", &services::unit(hard))
+        .script("/usr/bin/hard", DAEMON)
+        .file("/etc/kubens/kubens.toml", configuration)
+        .prepared_by("systemctl enable kubens.service watch.service hard.service")
+        .boot();
+    node.are_inside(&[&GROUP[..], &["watch.service"]].concat());
+    assert_eq!(node.said(), [""; 0]);
+    let all = node.rights(1);
+    let rights = |unit: &str| node.rights(node.pid(unit));
+    for (unit, profile) in [
+        ("crio.service", "crio"),
+        ("containerd.service", "containerd"),
+        ("kubelet.service", "kubelet"),
+        ("watch.service", "agent"),
+    ] {
+        assert_eq!(rights(unit), all.with_bounding(left(profile, all.bounding)), "{unit}");
+    }
+    assert_eq!((rights("crio.service"), rights("containerd.service")), (all, all));
+    let hard = rights("hard.service");
+    assert_eq!(
+        (hard.bounding, hard.no_new_privileges, hard.seccomp),
+        (left("agent", all.bounding), 1, 2)
+    );
+    node.are_inside(&["hard.service"]);
+    // What makes ready keeps its own.
+    let before = node.sh("cat /run/watch.before").ok().to_owned();
+    assert_eq!(Rights::of(&before), all);
+    // Its own restart, and each later one.
+    node.crash("kubelet.service");
+    assert_eq!(rights("kubelet.service").bounding, left("kubelet", all.bounding));
+
+    // One that stands alone and has lost its profile is left as its unit has it.
+    let lose = "mv /usr/share/kubens/profiles/agent.json /run/ && systemctl daemon-reload && \
+        systemctl restart watch.service";
+    node.sh(lose).ok();
+    let said = node.said();
+    let is_it =
+        |text: &String| text.starts_with("<3>watch.service is not wrapped: profile 'agent'");
+    assert!(said.iter().any(is_it), "{said:?}");
+    node.are_outside(&["watch.service"]);
+    assert_eq!(rights("watch.service"), all);
+}
+
+#[test]
+fn a_profile_that_is_lost_neither_splits_a_group_nor_keeps_it_from_booting() {
+    if !node::possible() {
+        return;
+    }
+    let mine = "/etc/kubens/profiles/mine.json";
+    let node = services::node()
+        .file(mine, "{ \"drop\": [\"CAP_SYS_BOOT\"] }\n")
+        .file("/etc/kubens/kubens.toml", "[[service]]\nunit='kubelet.service'\nprofile='mine'\n")
+        .prepared_by("systemctl enable kubens.service")
+        .boot();
+    let pinned = node.are_inside(&GROUP);
+    let kubelet = node.pid("kubelet.service");
+    let boot = 1 << 22;
+    assert_eq!(node.rights(kubelet).bounding, node.rights(1).bounding & !boot);
+
+    // It runs on; and does not start again with more than was asked for.
+    node.sh(&format!("mv {mine} /run/ && systemctl daemon-reload")).ok();
+    let said = node.said().join("\n");
+    assert!(said.contains("the node group runs inside and stays there"), "{said}");
+    assert!(said.contains("kubelet.service: profile 'mine' cannot be applied"), "{said}");
+    assert_eq!(node.pid("kubelet.service"), kubelet);
+    node.crash("crio.service");
+    node.sh(&format!("kill -KILL {kubelet}")).ok();
+    node.wait_for("test $(systemctl show -p NRestarts --value kubelet) -ge 3");
+    let journal = node.journal("kubelet.service");
+    assert!(journal.contains("there is no profile 'mine'"), "{journal}");
+    node.sh(&format!("mv /run/mine.json {mine}")).ok();
+    node.wait_for("systemctl is-active kubelet.service");
+    assert_eq!(node.are_inside(&GROUP), pinned);
+
+    // At boot nothing waits for it.
+    node.sh(&format!("rm {mine}")).ok();
+    let node = node.reboot();
+    let [said] = &node.said()[..] else { panic!("{:?}", node.said()) };
+    assert!(said.starts_with("<3>the node group is not wrapped, none of it"), "{said}");
+    node.are_outside(&GROUP);
 }

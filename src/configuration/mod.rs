@@ -20,6 +20,9 @@ pub const PATH: &str = "/etc/kubens/kubens.toml";
 /// The most that is read of the file, in bytes.
 const MOST: usize = 64 << 10;
 
+/// The name that stands for no profile.
+pub const NO_PROFILE: &str = "none";
+
 /// The configuration: the file's, with a default for each key that it leaves out.
 ///
 /// As JSON, in `state.json`, keys that are missing have their defaults, too, and unknown ones are
@@ -93,7 +96,8 @@ impl Preset {
 pub struct ServiceEntry {
     /// The unit's name: a service, no template.
     pub unit: String,
-    /// The privilege profile: a name, or the absolute path of a file.
+    /// The privilege profile: a name, or the absolute path of a file; [`NO_PROFILE`] for none. Where
+    /// nothing is said, kubelet has one.
     #[serde(default)]
     pub profile: Option<String>,
     /// Whether to wrap it.

@@ -1,14 +1,13 @@
 //! The names of units and profiles.
 
 use crate::configuration::error::Wrong;
+use crate::privilege::find::is_name;
 use crate::systemd::unit_name::{is_kind, is_stem};
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// The longest name of a unit, in bytes (`systemd.unit(5)`).
 const LONGEST_UNIT: usize = 255;
-
-/// The longest name of a profile, in bytes: with `.json` it is that of a file (`limits.h(0p)`).
-const LONGEST_NAME: usize = 250;
 
 /// Makes the namespace that all the others are started in.
 const OWN: &str = "kubens.service";
@@ -38,12 +37,10 @@ pub(super) fn check_unit(name: &str) -> Result<(), Wrong> {
 
 /// Checks that `name` can be the name of a profile, or is the absolute path of one.
 pub(super) fn check_profile(name: &str) -> Result<(), Wrong> {
-    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_name = !name.starts_with(['.', '-']) && name.bytes().all(is_valid);
     if name.starts_with('/') {
         return crate::namespace::pin::check_form(Path::new(name)).map(drop).map_err(Wrong::Path);
     }
-    if name.is_empty() || name.len() > LONGEST_NAME || !is_name {
+    if !is_name(OsStr::new(name)) {
         return Err(Wrong::Profile(name.to_owned()));
     }
     Ok(())

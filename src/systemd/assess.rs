@@ -6,10 +6,11 @@ use crate::message::{plain, quoted};
 use crate::systemd::NAME_MAX;
 use crate::systemd::command::{existing_wrapper, parse};
 use crate::systemd::directives::{Obstacle, obstacles};
-use crate::systemd::drop_in::{self, DropIn, Programs};
+use crate::systemd::drop_in::{self, DropIn, Programs, Start};
 use crate::systemd::drop_ins::drop_in_name;
 use crate::systemd::enabled;
 use crate::systemd::in_force::{InForce, entry};
+use crate::systemd::profile::{self, Choice, Outcome};
 use crate::systemd::remarks::{outside, told};
 use crate::systemd::service::{COMMANDS, START, Service};
 use crate::systemd::survey::{Candidate, Survey};
@@ -57,6 +58,21 @@ impl Node<'_> {
         self.has_environment(candidate).then(|| drop_in::keep_out(&candidate.name, &name))
     }
 
+    /// The profile that the service is started with.
+    fn profile(
+        &self,
+        candidate: &Candidate,
+        entry: Option<&ServiceEntry>,
+        service: &Service,
+    ) -> Outcome {
+        let choice = profile::choose(entry, &candidate.names);
+        let found = match choice {
+            Choice::Nothing => None,
+            Choice::Usual(name) | Choice::Asked(name) => self.survey.profiles.get(name),
+        };
+        profile::decide(choice, found, service)
+    }
+
     /// What is likely to go wrong with a service that is wrapped; what stays outside or is different.
     pub(super) fn remarks(&self, candidate: &Candidate) -> (Vec<String>, Vec<String>) {
         let Ok(service) = &candidate.service else { return (Vec::new(), Vec::new()) };
@@ -65,12 +81,7 @@ impl Node<'_> {
         let exec = entry.as_ref().map(|entry| entry.exec).unwrap_or_default();
         let mut warnings: Vec<String> =
             outside(service, exec == Exec::All).iter().map(ToString::to_string).collect();
-        if let Some(profile) = entry.and_then(|entry| entry.profile) {
-            warnings.push(format!(
-                "profile {} is not applied: this version has no profiles",
-                quoted(&profile)
-            ));
-        }
+        warnings.extend(self.profile(candidate, entry.as_ref(), service).warning);
         let mut notes = told(service);
         if is_forced {
             notes.extend(
@@ -91,11 +102,13 @@ impl Node<'_> {
     }
 
     /// The drop-in of a service, or why it has none. To `stay` where it runs, inside, one that would
-    /// not be wrapped now is: if it then cannot join, it does not start, which splits nothing.
+    /// not be wrapped now is: if it then cannot join, or has not the profile that was asked for, it does
+    /// not start, which splits nothing.
     pub(super) fn drop_in(&self, candidate: &Candidate, stay: bool) -> Result<DropIn, Vec<String>> {
         let files = files(candidate).map_err(|reason| vec![reason])?;
         let service = candidate.service.as_ref().map_err(|reason| vec![reason.clone()])?;
         let entry = self.entry(candidate);
+        let profile = self.profile(candidate, entry.as_ref(), service);
         let wrap = entry.as_ref().map(|entry| entry.wrap).unwrap_or_default();
         let exec = entry.map(|entry| entry.exec).unwrap_or_default();
         let mut reasons = Vec::new();
@@ -117,6 +130,7 @@ impl Node<'_> {
             let in_the_way = in_the_way(service, exec).into_iter();
             let standing = in_the_way.filter(|one| !(forced && one.why.may_be_forced()));
             reasons.extend(standing.map(|one| one.to_string()));
+            reasons.extend(profile.against);
         }
         let refusal = service.refusal();
         reasons.extend(refusal.as_ref().map(ToString::to_string));
@@ -128,7 +142,8 @@ impl Node<'_> {
             }
         };
         let resolve = |program: &str| self.survey.search.find(service, program);
-        match drop_in::make(&candidate.name, &name, service, exec, &self.programs, &resolve) {
+        let start = Start { programs: &self.programs, exec, profile: profile.profile.as_deref() };
+        match drop_in::make(&candidate.name, &name, service, &start, &resolve) {
             Ok(drop_in) if reasons.is_empty() => Ok(drop_in),
             Ok(_) => Err(reasons),
             Err(more) => {

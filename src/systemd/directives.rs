@@ -91,6 +91,28 @@ pub fn obstacles(service: &Service, prefixes: &str) -> Vec<Obstacle> {
     keys.filter_map(|key| obstacle(service, key, prefixes)).collect()
 }
 
+/// The settings in `[Service]` under which the shim could not shed capabilities, or system calls. Each as
+/// it stands there.
+#[must_use]
+pub fn keeps_privileges(service: &Service, capabilities: bool, calls: bool) -> Vec<String> {
+    let values = |key| service.values("Service", key);
+    // systemd leaves the inheritable set empty, unless it has to make some of it ambient.
+    let inherits = standing(service, "AmbientCapabilities").is_some();
+    let needed = [
+        (capabilities, filters::PRCTL),
+        (capabilities && inherits, filters::CAPSET),
+        (calls, filters::SECCOMP),
+    ];
+    let passes = |call| filters::system_calls(values("SystemCallFilter"), call);
+    let is_filtered = needed.iter().any(|(is_needed, call)| *is_needed && !passes(call));
+    let is_bounded =
+        capabilities && !filters::bounding_set(values("CapabilityBoundingSet"), filters::TO_SHED);
+    let keys = [("CapabilityBoundingSet", is_bounded), ("SystemCallFilter", is_filtered)];
+    let keys = keys.into_iter().filter(|(_, keeps)| *keeps);
+    keys.map(|(key, _)| format!("{key}={}", plain(&standing(service, key).unwrap_or_default())))
+        .collect()
+}
+
 /// What `key` puts in the way, if it does.
 fn obstacle(service: &Service, key: &str, prefixes: &str) -> Option<Obstacle> {
     let values = || service.values("Service", key);
@@ -102,8 +124,12 @@ fn obstacle(service: &Service, key: &str, prefixes: &str) -> Option<Obstacle> {
             }
             (user.to_owned(), Why::Never)
         }
-        "CapabilityBoundingSet" => lacking(service, key, filters::bounding_set(values()))?,
-        "SystemCallFilter" => lacking(service, key, filters::system_calls(values()))?,
+        "CapabilityBoundingSet" => {
+            lacking(service, key, filters::bounding_set(values(), filters::TO_JOIN))?
+        }
+        "SystemCallFilter" => {
+            lacking(service, key, filters::system_calls(values(), &filters::SETNS))?
+        }
         "RestrictNamespaces" => lacking(service, key, filters::namespaces(values()))?,
         "SecureBits" => lacking(service, key, filters::secure_bits(values()))?,
         "StateDirectory"

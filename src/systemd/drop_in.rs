@@ -36,11 +36,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// What is put in front of the commands of `unit`.
+    /// What is put in front of the commands of `unit`, with the profile that they are to have.
     ///
     /// Kubelet goes through kubensenter: `SELinux` policies know that program as kubelet's, and would
     /// leave kubelet unconfined behind another one (container-selinux).
-    fn wrapping(&self, unit: &str) -> Wrapping {
+    fn wrapping(&self, unit: &str, profile: Option<&str>) -> Wrapping {
         let is_kubelet = unit == "kubelet.service";
         let shim = self.bin.join(if is_kubelet { "kubensenter" } else { "kubens-exec" });
         let pin = words::word(&words::without_specifiers(self.pin.as_os_str().as_bytes()));
@@ -48,8 +48,24 @@ impl Programs {
         if is_kubelet {
             options.insert(0, "-q".into());
         }
+        if let Some(profile) = profile {
+            let profile = words::word(&words::without_specifiers(profile.as_bytes()));
+            options.extend(["--profile".into(), profile]);
+        }
         Wrapping { shim: shim.to_string_lossy().into_owned(), options, pin: self.pin.clone() }
     }
+}
+
+/// How a service is to be started.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// By which programs.
+    pub programs: &'a Programs,
+    /// Which of its command lines.
+    pub exec: Exec,
+    /// With which profile, given as the shim takes it. `ExecStart=` alone has it: the other lines make
+    /// ready what the service itself need not be able to do.
+    pub profile: Option<&'a str>,
 }
 
 /// The drop-in for `unit`, to be named `name`.
@@ -62,14 +78,14 @@ pub fn make(
     unit: &str,
     name: &str,
     service: &Service,
-    exec: Exec,
-    programs: &Programs,
+    start: &Start<'_>,
     resolve: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> Result<DropIn, Vec<String>> {
-    let wrapping = programs.wrapping(unit);
+    let programs = start.programs;
     let mut reasons = Vec::new();
     let mut lines = String::new();
-    for key in keys(exec) {
+    for key in keys(start.exec) {
+        let wrapping = programs.wrapping(unit, start.profile.filter(|_| key == START));
         let given = service.exec(key);
         if given.is_empty() {
             continue;

@@ -1,6 +1,6 @@
-//! What a service's restrictions leave of setns(2): its capabilities, system calls and namespaces.
-//! Each function takes all values of a setting, in order, and says whether the namespace can be
-//! joined (`systemd.exec(5)`).
+//! What a service's restrictions leave the shim of what it does: to join a namespace (setns(2)), and to
+//! shed privileges by a profile. Each function takes all values of a setting, in order
+//! (`systemd.exec(5)`).
 
 use crate::systemd::service::boolean;
 
@@ -50,13 +50,28 @@ const CAPABILITIES: [&str; 41] = [
 ];
 
 /// What setns(2) needs for a mount namespace: `CAP_SYS_CHROOT` and `CAP_SYS_ADMIN`.
-const NEEDED: u64 = 1 << 18 | 1 << 21;
+pub(super) const TO_JOIN: u64 = 1 << 18 | 1 << 21;
 
-/// The groups of system calls that hold setns (systemd 252 to 262).
-const GROUPS: [&str; 3] = ["@process", "@system-service", "@known"];
+/// What takes capabilities out of the bounding set: `CAP_SETPCAP` (`PR_CAPBSET_DROP(2const)`).
+pub(super) const TO_SHED: u64 = 1 << 8;
 
-/// Whether `CapabilityBoundingSet=` leaves the capabilities that it takes.
-pub(super) fn bounding_set<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+/// A system call, and the groups that hold it (systemd 252 to 262).
+pub(super) struct Call(&'static str, &'static [&'static str]);
+
+/// Joins a namespace.
+pub(super) const SETNS: Call = Call("setns", &["@process", "@system-service", "@known"]);
+
+/// Takes a capability out of the bounding set.
+pub(super) const PRCTL: Call = Call("prctl", &["@process", "@system-service", "@known"]);
+
+/// Takes capabilities out of the inheritable set.
+pub(super) const CAPSET: Call = Call("capset", &["@privileged", "@system-service", "@known"]);
+
+/// Installs a filter of system calls.
+pub(super) const SECCOMP: Call = Call("seccomp", &["@sandbox", "@known"]);
+
+/// Whether `CapabilityBoundingSet=` leaves all of the capabilities `needed`.
+pub(super) fn bounding_set<'a>(values: impl Iterator<Item = &'a str>, needed: u64) -> bool {
     let mut set = u64::MAX;
     for value in values {
         let (inverted, list) = inverted(value);
@@ -69,7 +84,7 @@ pub(super) fn bounding_set<'a>(values: impl Iterator<Item = &'a str>) -> bool {
             (false, true) => set & !named,
         };
     }
-    set & NEEDED == NEEDED
+    set & needed == needed
 }
 
 /// The bit of a capability that is given by name or number; nothing for others, as in systemd.
@@ -84,8 +99,9 @@ fn capability(word: &str) -> Option<u64> {
     Some(1 << number)
 }
 
-/// Whether `SystemCallFilter=` lets setns through.
-pub(super) fn system_calls<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+/// Whether `SystemCallFilter=` lets `call` through.
+pub(super) fn system_calls<'a>(values: impl Iterator<Item = &'a str>, call: &Call) -> bool {
+    let Call(own, groups) = call;
     // Nothing: no filter at all.
     let mut allowed = None;
     for value in values {
@@ -102,7 +118,7 @@ pub(super) fn system_calls<'a>(values: impl Iterator<Item = &'a str>) -> bool {
                 None => (word, None),
             };
             // An error number beside a call that is allowed makes systemd pass over it.
-            if (name == "setns" || GROUPS.contains(&name)) && (inverted || errno.is_none()) {
+            if (name == *own || groups.contains(&name)) && (inverted || errno.is_none()) {
                 *allowed = !inverted;
             }
         }
@@ -169,7 +185,7 @@ mod tests {
     #[test]
     fn the_bounding_set_must_hold_both_capabilities() {
         all(
-            bounding_set,
+            |values| bounding_set(values, TO_JOIN),
             &[
                 (&[], true),
                 (&["CAP_SYS_ADMIN CAP_SYS_CHROOT"], true),
@@ -204,7 +220,7 @@ mod tests {
     #[test]
     fn the_filter_must_let_setns_through() {
         all(
-            system_calls,
+            |values| system_calls(values, &SETNS),
             &[
                 (&[], true),
                 (&["@system-service"], true),
@@ -225,6 +241,19 @@ mod tests {
                 (&["~setns", "", "~@mount"], true),
             ],
         );
+    }
+
+    #[test]
+    fn what_sheds_privileges_must_be_let_through() {
+        // The usual hardening: setns is no privileged call, capset is.
+        let usual = ["@system-service", "~@privileged @resources"];
+        let lets = |call: &Call| system_calls(usual.into_iter(), call);
+        let calls = [SETNS, PRCTL, CAPSET, SECCOMP];
+        assert_eq!(calls.map(|call| lets(&call)), [true, true, false, false]);
+        assert!(system_calls(["~@privileged", "capset"].into_iter(), &CAPSET));
+        assert!(system_calls(["@system-service @sandbox"].into_iter(), &SECCOMP));
+        assert!(bounding_set(["~CAP_SYS_BOOT"].into_iter(), TO_SHED));
+        assert!(!bounding_set(["CAP_SYS_ADMIN CAP_SYS_CHROOT"].into_iter(), TO_SHED));
     }
 
     #[test]
@@ -269,7 +298,7 @@ mod tests {
         #[test]
         fn any_values_are_taken_without_a_panic(values: Vec<String>) {
             let values = || values.iter().map(String::as_str);
-            let _ = (bounding_set(values()), system_calls(values()));
+            let _ = (bounding_set(values(), TO_JOIN), system_calls(values(), &SETNS));
             let _ = (namespaces(values()), secure_bits(values()));
         }
     }

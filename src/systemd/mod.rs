@@ -7,7 +7,7 @@
 //! [`cgroup`] and [`process`] what runs.
 //!
 //! Decide: [`running`] on which side a service runs, [`in_force`] which configuration holds, [`directives`] and [`command`] whether and how a
-//! service can be wrapped, [`group`] whether its group is, [`plan`] with `assess` all of it; [`drop_in`] is what comes
+//! service can be wrapped, [`profile`] with which privileges, [`group`] whether its group is, [`plan`] with `assess` all of it; [`drop_in`] is what comes
 //! of it.
 //!
 //! Act: [`generator`] writes it, [`own_unit`] pins as kubens.service, [`adoption`] finds the
@@ -35,6 +35,7 @@ pub mod own_unit;
 pub mod plan;
 pub mod preset;
 pub mod process;
+pub mod profile;
 pub mod remarks;
 pub mod rooted;
 pub mod running;

@@ -9,11 +9,13 @@ use crate::systemd::directives::{Why, obstacles};
 use crate::systemd::enabled::{Enabled, enabled};
 use crate::systemd::in_force::{InForce, group, in_force, units};
 use crate::systemd::process::{Known, look_at};
+use crate::systemd::profile::{self, Look};
 use crate::systemd::running::{CommandLine, Commands, Side, side};
 use crate::systemd::search::{Search, inside};
 use crate::systemd::service::{COMMANDS, START, Service};
 use crate::systemd::unit::{Found, find, read};
 use crate::systemd::unit_path::UnitPath;
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::fs;
@@ -60,6 +62,8 @@ pub struct Survey {
     pub candidates: Vec<Candidate>,
     /// Where systemd looks for programs without a path.
     pub search: Search,
+    /// What the shim would find for each profile that a service may be given.
+    pub profiles: BTreeMap<String, Look>,
 }
 
 /// A service that kubens is, or was, asked to wrap.
@@ -155,7 +159,8 @@ impl Survey {
         let accepted = state.as_ref().and_then(|state| state.configuration.as_ref());
         let candidates = candidates(root, &path, given.as_ref().ok(), accepted, also);
         let search = Search::below(root);
-        Self { enabled, given, state, candidates, search }
+        let profiles = profile::read(root, given.iter().chain(accepted));
+        Self { enabled, given, state, candidates, search, profiles }
     }
 
     /// The configuration that holds.

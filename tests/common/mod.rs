@@ -2,6 +2,7 @@
 //! an empty /run and a shared root, as systemd makes it. Nothing outlasts it.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod capabilities;
 pub(crate) mod node;
 pub(crate) mod random;
 pub(crate) mod services;

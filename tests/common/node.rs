@@ -178,7 +178,8 @@ impl Setup {
         assert!(put.wait().unwrap().success(), "cannot write {path}");
     }
 
-    /// Installs the programs under test, the generator and kubens.service, which is not enabled.
+    /// Installs the programs under test, the generator, the profiles and kubens.service, which is not
+    /// enabled.
     pub(crate) fn with_kubens(self) -> Self {
         let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/config/systemd/kubens.service");
         let places = [
@@ -189,6 +190,12 @@ impl Setup {
         ];
         let this = places.iter().fold(self, |this, (name, directory)| {
             this.program(&format!("{directory}/{name}"), &super::programs().join(name))
+        });
+        let profiles = concat!(env!("CARGO_MANIFEST_DIR"), "/config/profiles");
+        let profiles = fs::read_dir(profiles).unwrap().map(|entry| entry.unwrap().path());
+        let this = profiles.fold(this, |this, from| {
+            let to = Path::new("/usr/share/kubens/profiles").join(from.file_name().unwrap());
+            this.file(to.to_str().unwrap(), &fs::read_to_string(&from).unwrap())
         });
         this.file("/usr/lib/systemd/system/kubens.service", &fs::read_to_string(unit).unwrap())
     }
