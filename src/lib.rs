@@ -16,8 +16,11 @@
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
+//! - [`audit`]: which capabilities a process tree uses, from the kernel's tracepoint.
 //! - [`cli`]: the verbs of `kubens`.
 
+#[cfg(feature = "admin")]
+pub mod audit;
 #[cfg(feature = "admin")]
 pub mod cli;
 #[cfg(feature = "admin")]

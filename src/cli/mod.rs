@@ -3,6 +3,7 @@
 mod completions;
 mod hooks;
 mod pin;
+mod profile;
 mod render;
 mod unpin;
 
@@ -50,6 +51,7 @@ enum Verb {
     Unpin(unpin::Unpin),
     Render(render::Render),
     Hooks(hooks::Hooks),
+    Profile(profile::Profile),
     Completions(completions::Completions),
 }
 
@@ -132,6 +134,7 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Unpin(unpin) => unpin.run(messages),
         Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
         Verb::Hooks(hooks) => hooks.run(messages),
+        Verb::Profile(profile) => profile.run(messages),
         Verb::Completions(completions) => completions.run(messages),
     }
 }

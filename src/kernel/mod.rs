@@ -8,6 +8,8 @@
 pub mod arena;
 pub mod auxiliary;
 pub mod capability;
+#[cfg(feature = "admin")]
+pub mod detached;
 pub mod entry;
 pub mod exec;
 #[cfg(feature = "admin")]

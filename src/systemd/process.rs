@@ -149,7 +149,7 @@ fn runs(pid: i32) -> Runs {
 }
 
 /// Its parent, field 4 of `/proc/PID/stat`, behind the name in parentheses.
-fn parent(pid: i32) -> Option<i32> {
+pub(crate) fn parent(pid: i32) -> Option<i32> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = text.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
