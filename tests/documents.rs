@@ -613,6 +613,32 @@ fn links_between_the_documents_lead_somewhere() {
 }
 
 #[test]
+fn the_page_of_kubens_explains_each_field_of_an_audit() {
+    let audit = Command::new(KUBENS)
+        .args([
+            "profile",
+            "audit",
+            "--json",
+            "--for",
+            "1s",
+            "--pid",
+            &std::process::id().to_string(),
+        ])
+        .output()
+        .unwrap();
+    if !audit.status.success() {
+        return common::skip("nothing can be audited here");
+    }
+    // What a list of checks holds is told once, of "used".
+    let mut report: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
+    let line = serde_json::json!([{ "capability": "", "times": 1, "first_seen": 0.1, "programs": [], "calls": [], "unexplained": 0 }]);
+    for (list, lines) in [("used", line), ("denied", "".into()), ("user_namespaces", "".into())] {
+        report[list] = lines;
+    }
+    compare(&page("kubens"), &report.to_string(), ".Cm profile audit :");
+}
+
+#[test]
 fn the_manual_is_in_good_form() {
     if !has("mandoc") {
         return;
