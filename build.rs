@@ -29,7 +29,7 @@ fn main() {
         return;
     }
     let script = format!("{}/link.ld", root.to_string_lossy());
-    for program in ["kubens-exec", "kubensenter"] {
+    for program in ["kubens-exec", "kubensenter", "kubens-hook"] {
         for word in ["-T", &script] {
             println!("cargo::rustc-link-arg-bin={program}={word}");
         }

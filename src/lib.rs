@@ -15,6 +15,7 @@
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
+//! - [`hook`]: `kubens-hook`: read the container's state; become another hook, or check.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
 //! - [`audit`]: which capabilities a process tree uses, from the kernel's tracepoint.
 //! - [`cli`]: the verbs of `kubens`.
@@ -26,10 +27,10 @@ pub mod cli;
 #[cfg(feature = "admin")]
 pub mod configuration;
 pub mod elevation;
+pub mod hook;
 pub mod json;
 pub mod kernel;
 pub mod message;
-#[cfg(feature = "admin")]
 pub mod mounts;
 pub mod namespace;
 mod near;

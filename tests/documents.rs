@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const EXEC: &str = env!("CARGO_BIN_EXE_kubens-exec");
+const HOOK: &str = env!("CARGO_BIN_EXE_kubens-hook");
 const ENTER: &str = env!("CARGO_BIN_EXE_kubensenter");
 const KUBENS: &str = env!("CARGO_BIN_EXE_kubens");
 
@@ -72,10 +73,11 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 }
 
 /// The manual pages, with their sections.
-const PAGES: [(&str, u8); 5] = [
+const PAGES: [(&str, u8); 6] = [
     ("kubens", 8),
     ("kubens-exec", 8),
     ("kubens-generator", 8),
+    ("kubens-hook", 8),
     ("kubensenter", 8),
     ("kubens.toml", 5),
 ];
@@ -96,7 +98,7 @@ fn flags_are_read_from_both_forms() {
 
 #[test]
 fn the_shims_pages_explain_their_options_and_no_others() {
-    for (program, name) in [(EXEC, "kubens-exec"), (ENTER, "kubensenter")] {
+    for (program, name) in [(EXEC, "kubens-exec"), (ENTER, "kubensenter"), (HOOK, "kubens-hook")] {
         let help = flags_of_help(&output(program, &["--help"]));
         assert!(help.contains("--namespace"), "{help:?}");
         let page = page(name);

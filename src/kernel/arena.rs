@@ -1,4 +1,4 @@
-//! The memory of the programs that exec: a little room that is there from the start.
+//! The memory of the programs that exec: a room that is there from the start.
 //!
 //! They live for some hundred microseconds and ask for a few hundred bytes. A general allocator
 //! first asks the kernel for memory, which takes four system calls and as many page faults: a tenth
@@ -9,61 +9,82 @@ use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Enough for what an ordinary run asks for, and little enough to lie in one page with what the C
-/// library keeps.
-const SIZE: usize = 1280;
+/// Enough for what an ordinary run of the shim asks for, and little enough to lie in one page with what
+/// the C library keeps.
+pub const SMALL: usize = 1280;
+
+/// Enough for the state of a container and its configuration. A page of it that is not asked for is never
+/// touched, and costs nothing.
+pub const LARGE: usize = 128 << 10;
 
 /// No type of ours asks for more.
 const ALIGNMENT: usize = 16;
 
+/// Hands out a room of `SIZE` bytes, and what the C library has when that is used up. What came from the
+/// room is never handed out twice: what is given back stays unused.
+#[derive(Debug)]
 #[repr(align(16))]
-struct Room(UnsafeCell<[u8; SIZE]>);
-
-// SAFETY: the room is handed out in parts that do not overlap, see `take`.
-unsafe impl Sync for Room {}
-
-static ROOM: Room = Room(UnsafeCell::new([0; SIZE]));
-/// How much of the room is left, from its start: it is handed out from its end.
-static LEFT: AtomicUsize = AtomicUsize::new(SIZE);
-
-/// Hands out the room, and what the C library has when that is used up. What came from the room is
-/// never handed out twice: what is given back stays unused.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Arena;
-
-/// The start of a part of the room for `layout`, if there is one left.
-fn take(layout: Layout) -> Option<*mut u8> {
-    if layout.align() > ALIGNMENT {
-        return None;
-    }
-    let fits = |left: usize| Some(left.checked_sub(layout.size())? & !(layout.align() - 1));
-    // Another thread would get another part; there is none (setns(2) would fail).
-    let before = LEFT.fetch_update(Relaxed, Relaxed, fits).ok()?;
-    fits(before).map(|start| ROOM.0.get().cast::<u8>().wrapping_add(start))
+pub struct Arena<const SIZE: usize> {
+    room: UnsafeCell<[u8; SIZE]>,
+    /// How much of the room is taken, from its end on. All of this is zero at first, and no part of the
+    /// program's file.
+    taken: AtomicUsize,
 }
 
-fn is_in_the_room(pointer: *mut u8) -> bool {
-    let start = ROOM.0.get().cast::<u8>();
-    (start..start.wrapping_add(SIZE)).contains(&pointer)
+// SAFETY: the room is handed out in parts that do not overlap, see `take`.
+unsafe impl<const SIZE: usize> Sync for Arena<SIZE> {}
+
+impl<const SIZE: usize> Arena<SIZE> {
+    /// One that is not used yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { room: UnsafeCell::new([0; SIZE]), taken: AtomicUsize::new(0) }
+    }
+
+    /// The start of a part of the room for `layout`, if there is one left.
+    fn take(&self, layout: Layout) -> Option<*mut u8> {
+        if layout.align() > ALIGNMENT {
+            return None;
+        }
+        let start = |taken: usize| {
+            let left = SIZE.checked_sub(taken)?;
+            Some(left.checked_sub(layout.size())? & !(layout.align() - 1))
+        };
+        let fits = |taken: usize| Some(SIZE - start(taken)?);
+        // Another thread would get another part; there is none (setns(2) would fail).
+        let before = self.taken.fetch_update(Relaxed, Relaxed, fits).ok()?;
+        start(before).map(|start| self.room.get().cast::<u8>().wrapping_add(start))
+    }
+
+    fn holds(&self, pointer: *mut u8) -> bool {
+        let start = self.room.get().cast::<u8>();
+        (start..start.wrapping_add(SIZE)).contains(&pointer)
+    }
+}
+
+impl<const SIZE: usize> Default for Arena<SIZE> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 // SAFETY: each part lies inside the room, is as large and as aligned as asked for, and is handed out
 // once; everything else is the system allocator's own, which gets back only what it gave.
-unsafe impl GlobalAlloc for Arena {
+unsafe impl<const SIZE: usize> GlobalAlloc for Arena<SIZE> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: our caller's promise about the layout is passed on.
-        take(layout).unwrap_or_else(|| unsafe { System.alloc(layout) })
+        self.take(layout).unwrap_or_else(|| unsafe { System.alloc(layout) })
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if !is_in_the_room(pointer) {
+        if !self.holds(pointer) {
             // SAFETY: what is not from the room is from the system allocator.
             unsafe { System.dealloc(pointer, layout) }
         }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if !is_in_the_room(pointer) {
+        if !self.holds(pointer) {
             // SAFETY: as above; our caller's promise about the size is passed on.
             return unsafe { System.realloc(pointer, layout, size) };
         }
@@ -85,9 +106,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_room_is_handed_out_in_parts_and_then_the_system_is_asked() {
-        what_grows_keeps_its_contents();
-        let arena = Arena;
+    fn the_room_is_handed_out_in_parts_and_then_the_system_is_asked() {
+        let arena = Arena::<SMALL>::new();
         let mut parts: Vec<(usize, usize)> = Vec::new();
         let mut from_system = 0;
         for (size, align) in [(1, 1), (24, 8), (3, 2), (100, 16), (64, 32)].iter().cycle().take(200)
@@ -98,7 +118,7 @@ mod tests {
             unsafe { ptr::write_bytes(pointer, 0xaa, *size) };
             let (start, end) = (pointer.addr(), pointer.addr() + size);
             assert!(parts.iter().all(|&(from, to)| end <= from || to <= start));
-            if is_in_the_room(pointer) {
+            if arena.holds(pointer) {
                 parts.push((start, end));
             } else {
                 from_system += 1;
@@ -108,18 +128,20 @@ mod tests {
         assert!(parts.len() > 5 && from_system > 100, "{} {from_system}", parts.len());
     }
 
+    #[test]
     fn what_grows_keeps_its_contents() {
+        let arena = Arena::<SMALL>::new();
         let layout = Layout::from_size_align(8, 8).unwrap();
-        let mut pointer = unsafe { Arena.alloc(layout) };
+        let mut pointer = unsafe { arena.alloc(layout) };
         unsafe { ptr::write_bytes(pointer, 7, 8) };
         let mut size = 8;
         // From the room past its end: what is left of it after that is more than half.
-        while size < 4 * SIZE {
+        while size < 4 * SMALL {
             let layout = Layout::from_size_align(size, 8).unwrap();
-            pointer = unsafe { Arena.realloc(pointer, layout, size * 8) };
+            pointer = unsafe { arena.realloc(pointer, layout, size * 8) };
             size *= 8;
         }
         assert_eq!(unsafe { std::slice::from_raw_parts(pointer, 8) }, [7; 8]);
-        unsafe { Arena.dealloc(pointer, Layout::from_size_align(size, 8).unwrap()) };
+        unsafe { arena.dealloc(pointer, Layout::from_size_align(size, 8).unwrap()) };
     }
 }

@@ -7,14 +7,18 @@ use nix::libc::{c_char, c_int};
 use std::ffi::CStr;
 
 /// Makes `fn run(arguments: &[&'static CStr]) -> i32` the program's entry point, and the
-/// [arena](crate::kernel::arena) its memory.
+/// [arena](crate::kernel::arena) its memory: a small one, or one of the size that is given.
 ///
 /// The program itself is `#![no_main]` and may forbid unsafe code: what is unsafe stays here.
 #[macro_export]
 macro_rules! entry_point {
     ($run:path) => {
+        $crate::entry_point!($run, $crate::kernel::arena::SMALL);
+    };
+    ($run:path, $size:path) => {
         #[global_allocator]
-        static MEMORY: $crate::kernel::arena::Arena = $crate::kernel::arena::Arena;
+        static MEMORY: $crate::kernel::arena::Arena<{ $size }> =
+            $crate::kernel::arena::Arena::new();
 
         #[unsafe(no_mangle)]
         extern "C" fn main(

@@ -12,13 +12,15 @@ pub mod capability;
 pub mod detached;
 pub mod entry;
 pub mod exec;
-#[cfg(feature = "admin")]
 pub mod flock;
 pub mod nsfs;
 pub mod output;
 #[cfg(feature = "admin")]
 pub mod pidfd;
+pub mod process;
 pub mod seccomp;
+pub mod signals;
+pub mod statx;
 #[cfg(feature = "admin")]
 pub mod tree;
 pub mod xattr;

@@ -5,15 +5,16 @@
 
 mod parse;
 
+use crate::kernel::statx;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
-pub use parse::ParseError;
+pub use parse::{Links, ParseError};
 
 /// One line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +137,19 @@ fn join(base: &Path, below: &Path) -> PathBuf {
 /// What open(2) says of the path.
 pub fn mount_id_of(path: &Path) -> nix::Result<u64> {
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let handle = open(path, flags, Mode::empty())?;
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd()))
+    mount_id(open(path, flags, Mode::empty())?)
+}
+
+/// The id of the mount that an open file was reached by, which is no other's as long as it is open.
+///
+/// # Errors
+/// What reading `/proc/self/fdinfo` gives, where the kernel does not tell without.
+pub fn mount_id(file: impl AsFd) -> nix::Result<u64> {
+    // That takes a tenth of the time.
+    if let Ok(id) = statx::mount_id(&file) {
+        return Ok(id);
+    }
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd()))
         .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
     info.lines()
         .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())

@@ -68,6 +68,54 @@ fn mount(line: &[u8]) -> Option<Mount> {
     Some(mount)
 }
 
+/// How the mount of one line is joined to others, read without the rest of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Links {
+    /// As [`Mount::id`].
+    pub id: u64,
+    /// As [`Mount::device`].
+    pub device: (u32, u32),
+    /// As [`Mount::peer_group`].
+    pub peer_group: Option<u64>,
+    /// As [`Mount::master`].
+    pub master: Option<u64>,
+}
+
+impl Links {
+    /// Those of every mount of a text in the form of mountinfo, in its order.
+    ///
+    /// # Errors
+    /// [`ParseError`] with the number of the line.
+    pub fn parse(text: &[u8]) -> Result<Vec<Self>, ParseError> {
+        text.split(|&byte| byte == b'\n')
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty())
+            .map(|(index, line)| links(line).ok_or(ParseError { line: index + 1 }))
+            .collect()
+    }
+}
+
+fn links(line: &[u8]) -> Option<Links> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let id = number(fields.next()?)?;
+    let _parent = fields.next()?;
+    let device = text(fields.next()?)?.split_once(':')?;
+    let device = (device.0.parse().ok()?, device.1.parse().ok()?);
+    let mut links = Links { id, device, peer_group: None, master: None };
+    // Past root, point and options.
+    for field in fields.skip(3) {
+        if field == b"-" {
+            return Some(links);
+        }
+        if let Some(group) = field.strip_prefix(b"shared:") {
+            links.peer_group = Some(number(group)?);
+        } else if let Some(group) = field.strip_prefix(b"master:") {
+            links.master = Some(number(group)?);
+        }
+    }
+    None
+}
+
 fn text(field: &[u8]) -> Option<&str> {
     std::str::from_utf8(field).ok()
 }
@@ -173,6 +221,29 @@ mod tests {
         assert_eq!(crate::mounts::mount_id_of(Path::new("/")).unwrap(), root.id);
     }
 
+    #[test]
+    fn the_links_alone_are_those_of_the_whole() {
+        let own = std::fs::read("/proc/self/mountinfo").unwrap();
+        for text in [TABLE, &own] {
+            let whole = MountTable::parse(text).unwrap();
+            let expected: Vec<Links> = whole
+                .iter()
+                .map(|one| Links {
+                    id: one.id,
+                    device: one.device,
+                    peer_group: one.peer_group,
+                    master: one.master,
+                })
+                .collect();
+            assert_eq!(Links::parse(text).unwrap(), expected);
+        }
+        for wrong in
+            [&b"27 1 254:0 / / rw"[..], b"27 1 254:0 / / rw shared:x - a b c", b"27 1 x / / rw -"]
+        {
+            assert_eq!(Links::parse(wrong), Err(ParseError { line: 1 }));
+        }
+    }
+
     proptest! {
         #[test]
         fn any_path_survives_the_kernels_escapes(bytes in prop::collection::vec(1..=255_u8, 0..20)) {
@@ -187,7 +258,8 @@ mod tests {
 
         #[test]
         fn any_text_is_read_without_a_panic(text: Vec<u8>) {
-            let _ = MountTable::parse(&text);
+            let whole = MountTable::parse(&text);
+            prop_assert!(whole.is_err() || Links::parse(&text).is_ok());
         }
     }
 }

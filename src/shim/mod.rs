@@ -6,7 +6,7 @@
 pub mod args;
 pub mod decide;
 pub mod error;
-mod help;
+pub(crate) mod help;
 pub mod plan;
 pub mod run;
 

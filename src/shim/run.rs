@@ -134,7 +134,7 @@ fn tell_shell(plan: &Plan<'_>, is_pinned: bool, messages: Messages) {
 
 /// The path of `command`, looked up as execvp(3) does: with a slash it is the path; otherwise the
 /// first file in PATH that can be executed, an empty entry being the working directory.
-fn find_command(command: &CStr) -> Result<CString, Error> {
+pub(crate) fn find_command(command: &CStr) -> Result<CString, Error> {
     let bytes = command.to_bytes();
     let name = || OsString::from_vec(bytes.to_vec());
     if bytes.contains(&b'/') {
@@ -171,7 +171,8 @@ fn is_executable(path: &CStr) -> nix::Result<()> {
     if kind == SFlag::S_IFREG { Ok(()) } else { Err(Errno::EACCES) }
 }
 
-fn cannot_execute(command: &CStr, errno: Errno) -> Error {
+/// Why `command`, which execve(2) refused with `errno`, was not run.
+pub(crate) fn cannot_execute(command: &CStr, errno: Errno) -> Error {
     let name = OsString::from_vec(command.to_bytes().to_vec());
     match errno {
         Errno::ENOENT if stat(command).is_ok() => Error::NoInterpreter(name),

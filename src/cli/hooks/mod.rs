@@ -4,6 +4,7 @@ mod disable;
 mod enable;
 mod lint;
 mod list;
+mod stats;
 mod unwrap;
 mod wrap;
 
@@ -32,6 +33,7 @@ enum What {
     Lint(lint::Lint),
     Wrap(wrap::Wrap),
     Unwrap(unwrap::Unwrap),
+    Stats(stats::Stats),
 }
 
 impl Hooks {
@@ -43,6 +45,7 @@ impl Hooks {
             What::Lint(lint) => lint.run(messages),
             What::Wrap(wrap) => wrap.run(messages),
             What::Unwrap(unwrap) => unwrap.run(messages),
+            What::Stats(stats) => stats.run(messages),
         }
     }
 }
