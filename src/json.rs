@@ -4,7 +4,9 @@
 //! readers say of a wrong document has the line and the column that `serde_json` has reached.
 
 use crate::message::plain;
-use serde_core::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_core::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
 use std::error::Error as StdError;
 use std::fmt;
 use std::marker::PhantomData;
@@ -98,6 +100,87 @@ impl<'de, T: Object> Visitor<'de> for Members<T> {
         }
         object.complete().map_err(A::Error::custom)?;
         Ok(object)
+    }
+}
+
+/// Reads a word, and makes of it what the function says: what is wrong with it has the place of the word.
+/// What is said after a list has gone on has the place of what comes next.
+#[derive(Debug)]
+pub struct Word<F>(pub F);
+
+impl<'de, T, F: FnOnce(&str) -> Result<T, String>> DeserializeSeed<'de> for Word<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<T, F: FnOnce(&str) -> Result<T, String>> Visitor<'_> for Word<F> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_str<E: serde_core::de::Error>(self, word: &str) -> Result<T, E> {
+        (self.0)(word).map_err(E::custom)
+    }
+}
+
+/// Reads a list of words, and does with each what the function says. The text is what it is a list of.
+#[derive(Debug)]
+pub struct Words<F>(pub &'static str, pub F);
+
+impl<'de, F: FnMut(&str) -> Result<(), String>> DeserializeSeed<'de> for Words<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(&str) -> Result<(), String>> Visitor<'de> for Words<F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "a list of {}", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Word(&mut self.1))?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Reads an object, and does with it what the function says, whose refusal has the place of the object.
+#[derive(Debug)]
+pub struct Then<T, F>(F, PhantomData<T>);
+
+impl<T, F: FnOnce(T) -> Result<(), String>> Then<T, F> {
+    /// Reads a `T`, then calls `function` with it.
+    pub fn new(function: F) -> Self {
+        Self(function, PhantomData)
+    }
+}
+
+impl<'de, T: Object, F: FnOnce(T) -> Result<(), String>> DeserializeSeed<'de> for Then<T, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Object, F: FnOnce(T) -> Result<(), String>> Visitor<'de> for Then<T, F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(T::WHAT)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        (self.0)(Members(PhantomData).visit_map(map)?).map_err(A::Error::custom)
     }
 }
 

@@ -11,10 +11,12 @@ mod common;
 
 use common::{Host, has};
 use kubens::configuration::{Configuration, Error, Exec, Hint, Preset, Wrap, Wrong};
+use kubens::privilege::profile::Profile;
 use kubens::systemd::directives::{Why, obstacles};
 use kubens::systemd::service::Service;
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -73,12 +75,13 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 }
 
 /// The manual pages, with their sections.
-const PAGES: [(&str, u8); 6] = [
+const PAGES: [(&str, u8); 7] = [
     ("kubens", 8),
     ("kubens-exec", 8),
     ("kubens-generator", 8),
     ("kubens-hook", 8),
     ("kubensenter", 8),
+    ("kubens-profile", 5),
     ("kubens.toml", 5),
 ];
 
@@ -362,6 +365,91 @@ fn the_page_of_kubens_explains_each_field_of_what_is_rendered() {
 }
 
 #[test]
+fn the_page_of_kubens_explains_each_field_about_profiles() {
+    let tree = tempfile::tempdir().unwrap();
+    let path = |name: &str| tree.path().join("etc/kubens/profiles").join(name);
+    fs::create_dir_all(path("")).unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(path(name), text).unwrap();
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        path(name).to_str().unwrap().to_owned()
+    };
+    let odd = write("odd.json", r#"{ "noNewPrivileges": true }"#);
+    let wrong = write("wrong.json", "{");
+    let page = page("kubens");
+    let json = |words: &[&str], status: i32| {
+        let words = [&["profile"], words, &["--json"]].concat();
+        let done = Command::new(KUBENS).args(words).output().unwrap();
+        assert_eq!(done.status.code(), Some(status), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let root = tree.path().to_str().unwrap();
+    compare(&page, &json(&["list", "--root", root], 0), ".Cm profile list :");
+    compare(&page, &json(&["check", &odd, &wrong], 1), ".Cm profile check :");
+    // The profile in it is explained by its own page.
+    let shown = json(&["show", "--effective", "--uid", "0", &odd], 0);
+    let mut shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["profile"]["noNewPrivileges"], true);
+    shown["profile"] = serde_json::Value::Null;
+    compare(&page, &shown.to_string(), ".Cm profile show :");
+}
+
+/// The keys that a profile can have at the place of `@` in this text, as the parser takes them.
+fn keys_of_profile(around: &str, candidates: &BTreeSet<String>) -> BTreeSet<String> {
+    let is_key = |key: &&String| {
+        let text = around.replace('@', &format!("\"{key}\": \"?\""));
+        let wrong = Profile::parse(text.as_bytes()).unwrap_err();
+        !wrong.what.starts_with("unknown key")
+    };
+    candidates.iter().filter(is_key).cloned().collect()
+}
+
+#[test]
+fn the_page_of_profiles_explains_their_keys_and_values_and_no_others() {
+    let page = page("kubens-profile");
+    let of = |from: &str| items(&section(&page, from, &[".Ss"]), "Ic");
+    let all: BTreeSet<String> = of(".Ss Keys").union(&of(".Ss The filter")).cloned().collect();
+    let mut found = BTreeSet::new();
+    for around in [
+        "{ @ }",
+        r#"{ "capabilities": { @ } }"#,
+        r#"{ "seccomp": { @ } }"#,
+        r#"{ "seccomp": { "syscalls": [{ @ }] } }"#,
+        r#"{ "seccomp": { "syscalls": [{ "args": [{ @ }] }] } }"#,
+    ] {
+        let here = keys_of_profile(around, &all);
+        assert!(here.len() > 3, "{around} {here:?}");
+        found.extend(here);
+    }
+    assert_eq!(found, all);
+    // And what the code takes is told.
+    for file in ["profile.rs", "seccomp/filter.rs", "seccomp/action.rs"] {
+        let code = read(&format!("src/privilege/{file}"));
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        let arms =
+            code.lines().filter(|line| line.contains("=>") || line.trim().starts_with("(\""));
+        for word in arms.filter_map(|line| line.trim().trim_start_matches('(').strip_prefix('"')) {
+            let word = word.split('"').next().unwrap();
+            assert!(page.contains(word), "kubens-profile(5) does not tell of {word}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_profiles_are_profiles() {
+    let page = page("kubens-profile");
+    let mut count = 0;
+    for block in page.split(".Bd -literal -offset indent\n").skip(1) {
+        let text = block.split("\n.Ed").next().unwrap();
+        if text.starts_with('{') {
+            Profile::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+            count += 1;
+        }
+    }
+    assert_eq!(count, 3);
+}
+
+#[test]
 fn the_files_beside_a_pin_are_those_of_the_page() {
     let host = Host::new();
     host.sh("kubens pin").ok();
@@ -409,6 +497,9 @@ fn files_that_the_pages_name_are_installed_or_made() {
         "/proc/1/root",
         "/proc/cmdline",
         "/proc/self",
+        "/etc/kubens/profiles",
+        "/usr/local/share/kubens/profiles",
+        "/usr/share/kubens/profiles",
     ];
     for (name, section) in PAGES {
         for path in files_of(&page(name)) {
@@ -416,6 +507,8 @@ fn files_that_the_pages_name_are_installed_or_made() {
         }
     }
     assert_eq!(kubens::configuration::PATH, known[0]);
+    let of_profiles: BTreeSet<String> = files_of(&page("kubens-profile"));
+    assert_eq!(of_profiles, set(&kubens::privilege::find::DIRECTORIES));
 }
 
 /// The keys that can stand at this place of kubens.toml, as the parser names them to who misses one.

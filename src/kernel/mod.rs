@@ -22,5 +22,7 @@ pub mod seccomp;
 pub mod signals;
 pub mod statx;
 #[cfg(feature = "admin")]
+pub mod securebits;
+#[cfg(feature = "admin")]
 pub mod tree;
 pub mod xattr;

@@ -2,7 +2,6 @@
 
 use crate::near::near;
 use caps::Capability;
-use serde_core::de::{Deserialize, Deserializer, Visitor};
 use std::fmt;
 
 /// All that have a name here, by number: those of Linux 5.9 and later.
@@ -75,30 +74,6 @@ pub fn near_name(wrong: &str) -> Option<String> {
     }
     let names: Vec<String> = NAMED.iter().map(ToString::to_string).collect();
     near(&whole, names.iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// The number of a capability that a document names.
-#[derive(Debug, Clone, Copy)]
-pub struct Named(pub u8);
-
-impl<'de> Deserialize<'de> for Named {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NamedVisitor)
-    }
-}
-
-struct NamedVisitor;
-
-impl Visitor<'_> for NamedVisitor {
-    type Value = Named;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the name of a capability")
-    }
-
-    fn visit_str<E: serde_core::de::Error>(self, name: &str) -> Result<Named, E> {
-        number(name).map(Named).ok_or_else(|| E::custom(unknown(name)))
-    }
 }
 
 /// A set of capabilities: bit N stands for number N.

@@ -4,9 +4,19 @@
 //! the programs. Act: [`Privileges::shed`], the last step before execve(2).
 
 pub mod capability;
+#[cfg(feature = "admin")]
+pub mod document;
 pub mod error;
 pub mod find;
+#[cfg(feature = "admin")]
+pub mod mistakes;
+#[cfg(feature = "admin")]
+pub mod oracle;
+#[cfg(feature = "admin")]
+pub mod predict;
 pub mod profile;
+#[cfg(feature = "admin")]
+pub mod remarks;
 pub mod seccomp;
 pub mod shed;
 

@@ -1,12 +1,11 @@
 //! A profile: what a command loses, or keeps. JSON in the vocabulary of the OCI runtime specification.
 
-use crate::json::{self, Object, Read};
+use crate::json::{self, Object, Read, Words};
 use crate::near::near;
-use crate::privilege::capability::{self, Named, Set};
+use crate::privilege::capability::{self, Set};
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::filter::Seccomp;
-use serde_core::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use std::fmt;
+use serde_core::de::{Error as _, MapAccess};
 
 /// What a profile says, as it says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,18 +60,20 @@ impl Object for Profile {
     const WHAT: &'static str = "a profile";
 
     fn member<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        // No key comes twice: what is there already is the other one.
+        let is_there = self.drop.is_some() || self.keep.is_some();
+        if is_there && matches!(key, "drop" | "capabilities") {
+            return Err(A::Error::custom(
+                "'drop' and 'capabilities' contradict each other: what goes, or what remains",
+            ));
+        }
         match key {
-            "drop" => self.drop = Some(map.next_value::<Names>()?.0),
+            "drop" => self.drop = Some(names(map)?),
             "capabilities" => self.keep = Some(map.next_value::<Read<Keep>>()?.0),
             "seccomp" => self.seccomp = Some(map.next_value::<Read<Seccomp>>()?.0),
             "foreignAction" => self.foreign_action = Some(map.next_value()?),
             "noNewPrivileges" => self.no_new_privileges = map.next_value()?,
             _ => return Ok(false),
-        }
-        if self.drop.is_some() && self.keep.is_some() {
-            return Err(A::Error::custom(
-                "'drop' and 'capabilities' contradict each other: what goes, or what remains",
-            ));
         }
         Ok(true)
     }
@@ -102,7 +103,7 @@ impl Object for Keep {
             "ambient" => &mut self.ambient,
             _ => return Ok(false),
         };
-        *set = map.next_value::<Names>()?.0;
+        *set = names(map)?;
         Ok(true)
     }
 
@@ -129,33 +130,16 @@ impl Object for Keep {
     }
 }
 
-/// A list of names of capabilities, no name twice.
-struct Names(Set);
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(NamesVisitor)
-    }
-}
-
-struct NamesVisitor;
-
-impl<'de> Visitor<'de> for NamesVisitor {
-    type Value = Names;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of names of capabilities")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
-        let mut set = Set::NONE;
-        while let Some(Named(number)) = list.next_element()? {
-            if set.has(number) {
-                let name = capability::name(number);
-                return Err(A::Error::custom(format!("{name} is there twice")));
-            }
-            set = set.with(number);
+/// The value of a key: a list of names of capabilities, no name twice.
+fn names<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Set, A::Error> {
+    let mut set = Set::NONE;
+    map.next_value_seed(Words("names of capabilities", |name: &str| {
+        let number = capability::number(name).ok_or_else(|| capability::unknown(name))?;
+        if set.has(number) {
+            return Err(format!("{name} is there twice"));
         }
-        Ok(Names(set))
-    }
+        set = set.with(number);
+        Ok(())
+    }))?;
+    Ok(set)
 }

@@ -1,8 +1,9 @@
 //! What a system call gets (seccomp(2)), by its name in the OCI runtime specification (config-linux.md).
 
+use crate::json::Word;
 use crate::near::near;
 use seccompiler::SeccompAction;
-use serde_core::de::{Deserialize, Deserializer, Error as _};
+use serde_core::de::{Deserialize, DeserializeSeed, Deserializer};
 use std::fmt;
 
 /// The largest errno that the kernel takes from a filter; a larger one becomes this (seccomp(2)).
@@ -113,8 +114,7 @@ impl fmt::Display for Action {
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::parse(&name).map_err(D::Error::custom)
+        Word(Self::parse).deserialize(deserializer)
     }
 }
 

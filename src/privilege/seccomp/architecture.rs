@@ -1,9 +1,10 @@
 //! The architectures whose system calls a kernel serves (seccomp(2): the field `arch`), by their names in
 //! the OCI runtime specification.
 
+use crate::json::{Word, unknown};
 use crate::near::near;
 use crate::privilege::seccomp::calls::{self, Call};
-use serde_core::de::{Deserialize, Deserializer, Error as _};
+use serde_core::de::{Deserialize, DeserializeSeed, Deserializer};
 
 /// A way to call this kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,14 +121,11 @@ impl Architecture {
 
 impl<'de> Deserialize<'de> for Architecture {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        match NAMES.iter().find(|(known, _)| *known == name) {
-            Some((_, architecture)) => Ok(*architecture),
-            None => Err(D::Error::custom(crate::json::unknown(
-                "architecture",
-                &name,
-                near(&name, NAMES.iter().map(|(name, _)| *name)),
-            ))),
-        }
+        let parse = |name: &str| {
+            let known = NAMES.iter().find(|(known, _)| *known == name);
+            let near = || near(name, NAMES.iter().map(|(name, _)| *name));
+            Ok(known.ok_or_else(|| unknown("architecture", name, near()))?.1)
+        };
+        Word(parse).deserialize(deserializer)
     }
 }

@@ -1,6 +1,6 @@
 //! linux.seccomp of the OCI runtime specification (config-linux.md), read into plain values.
 
-use crate::json::{Object, Read, unknown};
+use crate::json::{Object, Read, Then, Word, Words, unknown};
 use crate::near::near;
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::architecture::Architecture;
@@ -95,11 +95,10 @@ impl Object for Seccomp {
             "defaultAction" => self.default_action = Some(map.next_value()?),
             "defaultErrnoRet" => self.default_errno = Some(map.next_value()?),
             "architectures" => self.architectures = map.next_value()?,
-            "flags" => {
-                for flag in map.next_value::<Vec<String>>()? {
-                    self.flags |= parse_flag(&flag).map_err(A::Error::custom)?;
-                }
-            }
+            "flags" => map.next_value_seed(Words("flags", |name: &str| {
+                self.flags |= parse_flag(name)?;
+                Ok(())
+            }))?,
             "syscalls" => self.rules = map.next_value::<Rules>()?.0,
             "listenerPath" | "listenerMetadata" => {
                 let why = "needs a listener, and there is none here";
@@ -159,21 +158,23 @@ impl<'de> Visitor<'de> for RulesVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rules, A::Error> {
         let mut rules: Vec<Rule> = Vec::new();
         let mut about: BTreeMap<Call, Vec<usize>> = BTreeMap::new();
-        while let Some(Read(entry)) = list.next_element::<Read<Entry>>()? {
-            let Some(action) = entry.action else { continue };
+        let mut add = |entry: Entry| {
+            let Some(action) = entry.action else { return Ok(()) };
             let rule = Rule { calls: entry.calls, action, conditions: entry.conditions };
             for call in &rule.calls {
                 let others = about.entry(*call).or_default();
                 for other in others.iter().filter_map(|index| rules.get(*index)) {
                     if let Some(why) = contradiction(other, &rule) {
                         let name = calls::name(*call);
-                        return Err(A::Error::custom(format!("a contradiction: '{name}' {why}")));
+                        return Err(format!("a contradiction: '{name}' {why}"));
                     }
                 }
                 others.push(rules.len());
             }
             rules.push(rule);
-        }
+            Ok(())
+        };
+        while list.next_element_seed(Then::new(&mut add))?.is_some() {}
         Ok(Rules(rules))
     }
 }
@@ -213,7 +214,14 @@ impl Object for Entry {
         match key {
             "names" => {
                 self.has_names = true;
-                self.calls = map.next_value::<Calls>()?.0;
+                map.next_value_seed(Words("names of system calls", |name: &str| {
+                    let wrong = || unknown("system call", name, near(name, calls::names()));
+                    let call = calls::find(name).ok_or_else(wrong)?;
+                    if !self.calls.contains(&call) {
+                        self.calls.push(call);
+                    }
+                    Ok(())
+                }))?;
             }
             "action" => self.action = Some(map.next_value()?),
             "errnoRet" => self.errno = Some(map.next_value()?),
@@ -250,40 +258,6 @@ impl Object for Entry {
     }
 }
 
-/// A list of names of system calls.
-struct Calls(Vec<Call>);
-
-impl<'de> Deserialize<'de> for Calls {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(CallsVisitor)
-    }
-}
-
-struct CallsVisitor;
-
-impl<'de> Visitor<'de> for CallsVisitor {
-    type Value = Calls;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of names of system calls")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Calls, A::Error> {
-        let mut calls = Vec::new();
-        while let Some(name) = list.next_element::<String>()? {
-            match calls::find(&name) {
-                Some(call) if !calls.contains(&call) => calls.push(call),
-                Some(_) => {}
-                None => {
-                    let near = near(&name, calls::names());
-                    return Err(A::Error::custom(unknown("system call", &name, near)));
-                }
-            }
-        }
-        Ok(Calls(calls))
-    }
-}
-
 /// An entry of `args`.
 #[derive(Default)]
 struct Argument {
@@ -303,11 +277,12 @@ impl Object for Argument {
             "value" => self.value = Some(map.next_value()?),
             "valueTwo" => self.value_two = Some(map.next_value()?),
             "op" => {
-                let name = map.next_value::<String>()?;
-                let known = OPERATORS.iter().find(|(known, _)| *known == name);
-                let near = || near(&name, OPERATORS.iter().map(|(name, _)| *name));
-                let wrong = || A::Error::custom(unknown("operator", &name, near()));
-                self.operator = Some(known.ok_or_else(wrong)?.1);
+                let parse = |name: &str| {
+                    let known = OPERATORS.iter().find(|(known, _)| *known == name);
+                    let near = || near(name, OPERATORS.iter().map(|(name, _)| *name));
+                    Ok(known.ok_or_else(|| unknown("operator", name, near()))?.1)
+                };
+                self.operator = Some(map.next_value_seed(Word(parse))?);
             }
             _ => return Ok(false),
         }
