@@ -5,7 +5,7 @@ DESTDIR =
 CARGO = cargo
 
 # The programs that exec hold nothing of the administrator's: they are built without its features.
-SHIMS = kubens-exec kubensenter
+SHIMS = kubens-exec kubensenter kubens-hook
 # At a fixed address: relocations would take a tenth of their time (make bench; SECURITY.md).
 SHIM_MODEL = -C relocation-model=static
 PROGRAMS = $(SHIMS) $(ADMIN)
@@ -20,6 +20,8 @@ SOURCES := Cargo.toml Cargo.lock build.rs link.ld $(shell find src -name '*.rs')
 SCRIPTS = .ci/run $(shell find benches tests -name "*.sh")
 
 BIN = $(DESTDIR)$(PREFIX)/bin
+# Where hook files name it.
+LIBEXEC = $(DESTDIR)$(PREFIX)/libexec/oci/hooks.d
 # Where systemd looks, if PREFIX is /usr or /usr/local.
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 PRESETS = $(DESTDIR)$(PREFIX)/lib/systemd/system-preset
@@ -49,12 +51,13 @@ test: test-tools ## prove it; installs what the tests need when that is missing 
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) \
 		$(CARGO) test --locked --test pin --test shim --test runtime --test transparency \
-		--test generator --test systemd
+		--test generator --test systemd --test profile --test hook --test hook_record
 
-bench: ## measure what the shim, the generator and a node's mounts cost (root)
+bench: ## measure what the shim, the generator, the hook and a node's mounts cost (root)
 	$(CARGO) bench --locked --bench exec
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) $(CARGO) bench --locked --bench generator
+	$(CARGO) bench --locked --bench hook
 	$(CARGO) bench --locked --bench node
 
 lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-version ## check format, lints, documents, licences, the oldest Rust
@@ -62,9 +65,10 @@ lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-
 release: $(patsubst %,$(DIST)/%/kubens,$(sort $(HOST_ARCH) $(ARCHES))) ## build static programs into target/dist/ARCH
 
 install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (DESTDIR=, PREFIX=/usr)
-	install -d $(BIN) $(UNITS) $(PRESETS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man8 \
+	install -d $(BIN) $(LIBEXEC) $(UNITS) $(PRESETS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man8 \
 		$(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
-	install -m 0755 $(patsubst %,$(DIST)/$(HOST_ARCH)/%,$(SHIMS) kubens) $(BIN)
+	install -m 0755 $(patsubst %,$(DIST)/$(HOST_ARCH)/%,kubens-exec kubensenter kubens) $(BIN)
+	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-hook $(LIBEXEC)
 	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-generator $(GENERATORS)
 	sed '/^Exec/s,=/usr/bin/,=$(PREFIX)/bin/,' config/systemd/kubens.service >$(UNITS)/kubens.service
 	chmod 0644 $(UNITS)/kubens.service
@@ -156,7 +160,7 @@ $(TARGET_DIR)/systemd-%/etc/os-release:
 # What the tests run beside the programs themselves: PROGRAM=PACKAGE, of what is missing alone, so that
 # nothing that is there is replaced by another vendor's. Of those in the second list the tests know
 # others that do as well.
-APT_TOOLS = runc=runc busybox=busybox-static strace=strace unshare=util-linux ctr=containerd \
+APT_TOOLS = runc=runc crun=crun busybox=busybox-static strace=strace unshare=util-linux ctr=containerd \
 	dockerd=docker.io podman=podman systemctl=systemd dbus-daemon=dbus mkfs.ext4=e2fsprogs
 DNF_TOOLS = $(subst docker.io,moby-engine,$(subst busybox-static,busybox,$(subst =dbus,=dbus-daemon,$(APT_TOOLS))))
 EXTRA_TOOLS = kubectl=kubernetes-client

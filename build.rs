@@ -18,6 +18,20 @@ use std::path::Path;
 /// The calls by name, each with its numbers where this program may filter them.
 type Table = BTreeMap<&'static str, [Option<u32>; 5]>;
 
+/// The calls of Linux 6.10 to 6.19, which the crate does not have in its last version for Rust 1.85
+/// (Linux' `scripts/syscall.tbl`).
+const NEWER: [(&str, u32); 9] = [
+    ("mseal", 462),
+    ("setxattrat", 463),
+    ("getxattrat", 464),
+    ("listxattrat", 465),
+    ("removexattrat", 466),
+    ("open_tree_attr", 467),
+    ("file_getattr", 468),
+    ("file_setattr", 469),
+    ("listns", 470),
+];
+
 fn main() {
     write_calls();
     println!("cargo::rerun-if-changed=build.rs");
@@ -53,8 +67,15 @@ fn write_calls() {
         };
     }
     add!(x86_64 Some(0), x86 Some(1), aarch64 Some(2), arm Some(3), riscv64 Some(4));
-    add!(loongarch64 None, mips None, mips64 None, powerpc None, powerpc64 None, riscv32 None);
+    add!(mips None, mips64 None, powerpc None, powerpc64 None, riscv32 None);
     add!(s390x None, sparc None, sparc64 None);
+    // Those that came after the tables: one number everywhere (Linux 5.1 and later), but for the probes.
+    for (name, number) in NEWER {
+        table.insert(name, [Some(number); 5]);
+    }
+    for (name, number) in [("uretprobe", 335), ("uprobe", 336)] {
+        table.insert(name, [Some(number), None, None, None, None]);
+    }
     // ARM's own, beside its table (asm/unistd.h: __ARM_NR_BASE).
     for (name, number) in
         [("breakpoint", 1), ("cacheflush", 2), ("usr26", 3), ("usr32", 4), ("set_tls", 5)]

@@ -18,16 +18,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-const PROGRAMS: [&str; 4] = ["kubens", "kubens-exec", "kubensenter", "kubens-generator"];
+const PROGRAMS: [&str; 5] =
+    ["kubens", "kubens-exec", "kubensenter", "kubens-hook", "kubens-generator"];
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// Below the prefix: each file that is installed, and whether it is a program.
-const INSTALLED: [(&str, bool); 44] = [
+const INSTALLED: [(&str, bool); 47] = [
     ("bin/kubens", true),
     ("bin/kubens-exec", true),
     ("bin/kubensenter", true),
     ("lib/systemd/system-generators/kubens-generator", true),
+    ("libexec/oci/hooks.d/kubens-hook", true),
     ("lib/systemd/system-preset/80-kubens.preset", false),
     ("lib/systemd/system/kubens.service", false),
     ("share/bash-completion/completions/kubens", false),
@@ -62,9 +64,11 @@ const INSTALLED: [(&str, bool); 44] = [
     ("share/kubens/profiles/hook.json", false),
     ("share/kubens/profiles/kubelet.json", false),
     ("share/kubens/profiles/kubelet-strict.json", false),
+    ("share/man/man5/kubens-profile.5", false),
     ("share/man/man5/kubens.toml.5", false),
     ("share/man/man8/kubens-exec.8", false),
     ("share/man/man8/kubens-generator.8", false),
+    ("share/man/man8/kubens-hook.8", false),
     ("share/man/man8/kubens.8", false),
     ("share/man/man8/kubensenter.8", false),
     ("share/zsh/site-functions/_kubens", false),

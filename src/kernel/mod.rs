@@ -19,10 +19,10 @@ pub mod output;
 pub mod pidfd;
 pub mod process;
 pub mod seccomp;
-pub mod signals;
-pub mod statx;
 #[cfg(feature = "admin")]
 pub mod securebits;
+pub mod signals;
+pub mod statx;
 #[cfg(feature = "admin")]
 pub mod tree;
 pub mod xattr;
