@@ -483,6 +483,7 @@ fn files_that_the_pages_name_are_installed_or_made() {
         "/etc/kubens/profiles",
         "/usr/local/share/kubens/profiles",
         "/usr/share/kubens/profiles",
+        "/var/log/kubens",
         "/run/kubens/mnt",
         "/run/kubens/env",
         "/run/kubens/state.json",
