@@ -1,7 +1,7 @@
 //! A file that decides what root's services do: opened and read whole, if nobody else may have written it.
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, lstat};
 use nix::unistd::geteuid;
 use std::fmt;
@@ -52,7 +52,8 @@ impl fmt::Display for Trouble {
 pub fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, Trouble> {
     // A FIFO must not keep the boot waiting, nor a terminal become ours.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = match open(path, flags, Mode::empty()) {
+    // Not open(): with musl that is a second system call, for O_CLOEXEC.
+    let file = match openat(AT_FDCWD, path, flags, Mode::empty()) {
         Ok(file) => file,
         Err(Errno::ENOENT) if lstat(path).is_ok() => return Err(Trouble::LeadsNowhere),
         Err(Errno::ENOENT) => return Ok(None),
@@ -74,7 +75,11 @@ pub fn read(path: &Path, most: usize) -> Result<Option<Vec<u8>>, Trouble> {
     let mut count = 0;
     while let Some(room) = bytes.get_mut(count..).filter(|room| !room.is_empty()) {
         match nix::unistd::read(&file, room) {
-            Ok(0) => break,
+            // Of a plain file less than there is room for is all that is left (read(2)).
+            Ok(more) if more < room.len() => {
+                count += more;
+                break;
+            }
             Ok(more) => count += more,
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(Trouble::Read(errno)),
