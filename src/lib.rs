@@ -6,6 +6,7 @@
 //! - [`elevation`]: no program runs with rights that its own file gave.
 //! - [`kernel`]: the only unsafe code, a thin wrapper for each system call, and the entry point.
 //! - [`message`]: what the programs say on standard error, escaped, one write for each line.
+//! - [`arguments`]: what the command lines of the programs that exec have in common.
 //! - [`json`]: objects of JSON, read into types of our own by hand.
 //! - `near`: what a wrong word may have meant.
 //! - [`trusted`]: a file that nobody else may have written.
@@ -20,6 +21,7 @@
 //! - [`audit`]: which capabilities a process tree uses, from the kernel's tracepoint.
 //! - [`cli`]: the verbs of `kubens`.
 
+pub mod arguments;
 #[cfg(feature = "admin")]
 pub mod audit;
 #[cfg(feature = "admin")]

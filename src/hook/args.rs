@@ -1,14 +1,15 @@
 //! The command line of the hook.
 
-use crate::message::{plain, quoted};
+use crate::arguments::{self, Error, value};
 use lexopt::Arg::{Long, Short, Value};
-use std::error::Error as StdError;
-use std::ffi::{CStr, OsStr, OsString};
-use std::fmt;
+use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// The longest `--timeout`: a day, in seconds.
 pub const MOST_SECONDS: u32 = 86_400;
+
+/// What `--timeout` takes.
+const SECONDS: &str = "a number of seconds from 1 to 86400";
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,77 +51,18 @@ pub struct Options {
     pub record: Option<OsString>,
 }
 
-/// What is wrong with a command line.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Error {
-    /// An option that does not exist.
-    Unknown(String),
-    /// An option that takes a value, without one or with an empty one.
-    NoValue(String),
-    /// An option that takes no value, with one.
-    UnexpectedValue(String),
-    /// No policy.
-    Policy(OsString),
-    /// No time.
-    Timeout(OsString),
-    /// Anything else that the parser says.
-    Other(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(option) => write!(
-                out,
-                "unknown option {} (a hook that starts with '-' goes after '--')",
-                quoted(option)
-            )?,
-            Self::NoValue(option) => write!(out, "option {} needs a value", quoted(option))?,
-            Self::UnexpectedValue(option) => {
-                write!(out, "option {} takes no value", quoted(option))?;
-            }
-            Self::Policy(value) => {
-                write!(out, "--policy is 'enforce' or 'warn', not {}", quoted(value))?;
-            }
-            Self::Timeout(value) => write!(
-                out,
-                "--timeout is a number of seconds from 1 to {MOST_SECONDS}, not {}",
-                quoted(value)
-            )?,
-            Self::Other(text) => write!(out, "{}", plain(text))?,
-        }
-        out.write_str("; see --help")
-    }
-}
-
-impl StdError for Error {}
-
-impl From<lexopt::Error> for Error {
-    fn from(error: lexopt::Error) -> Self {
-        match error {
-            lexopt::Error::UnexpectedOption(option) => Self::Unknown(option),
-            lexopt::Error::MissingValue { option: Some(option) } => Self::NoValue(option),
-            lexopt::Error::UnexpectedValue { option, .. } => Self::UnexpectedValue(option),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
 /// Reads the command line `arguments`, the program's name first. Options end at `--` or at the first
 /// word that is not one; what follows is HOOK and its arguments, which may be empty.
 ///
 /// # Errors
 /// [`Error`] for what is no option of ours, or has no value of its kind.
 pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
-    let words = arguments.iter().skip(1);
-    let mut parser =
-        lexopt::Parser::from_args(words.map(|word| OsStr::from_bytes(word.to_bytes())));
+    let mut parser = arguments::parser(arguments);
     let mut options = Options::default();
-    let rest = loop {
+    let command = loop {
         match parser.next()? {
-            None => break 0,
-            // HOOK has been taken out already: it and what is left are the tail of the vector.
-            Some(Value(_)) => break parser.raw_args()?.as_slice().len() + 1,
+            None => break Default::default(),
+            Some(Value(_)) => break arguments::command(&mut parser, arguments)?,
             Some(Short('n') | Long("namespace")) => {
                 options.namespace = Some(value(&mut parser, "--namespace")?);
             }
@@ -139,21 +81,14 @@ pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
             Some(other) => return Err(other.unexpected().into()),
         }
     };
-    let hook = arguments.len().checked_sub(rest).and_then(|start| arguments.get(start..));
-    Ok(Request::Run(options, hook.unwrap_or_default()))
-}
-
-/// The value of an option, which must not be empty.
-fn value(parser: &mut lexopt::Parser, option: &str) -> Result<OsString, Error> {
-    let value = parser.value()?;
-    if value.is_empty() { Err(Error::NoValue(option.to_owned())) } else { Ok(value) }
+    Ok(Request::Run(options, command))
 }
 
 fn policy(value: OsString) -> Result<Policy, Error> {
     match value.as_bytes() {
         b"enforce" => Ok(Policy::Enforce),
         b"warn" => Ok(Policy::Warn),
-        _ => Err(Error::Policy(value)),
+        _ => Err(Error::Value("--policy", "'enforce' or 'warn'", value)),
     }
 }
 
@@ -162,7 +97,7 @@ fn seconds(value: OsString) -> Result<u32, Error> {
     let text = value.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match text.and_then(|text| text.parse().ok()) {
         Some(seconds @ 1..=MOST_SECONDS) => Ok(seconds),
-        _ => Err(Error::Timeout(value)),
+        _ => Err(Error::Value("--timeout", SECONDS, value)),
     }
 }
 
@@ -171,6 +106,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::ffi::CString;
+    use std::ffi::OsStr;
 
     fn with<T>(words: &[&[u8]], check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
         let owned: Vec<CString> = std::iter::once(&b"kubens-hook"[..])
@@ -230,9 +166,12 @@ mod tests {
         let wrong = |words: &[&[u8]]| with(words, |request| request.unwrap_err());
         for time in [&b"0"[..], b"86401", b"+5", b"-5", b"5s", b"1.5", b"99999999999", b"\xff"] {
             let value = OsStr::from_bytes(time).to_owned();
-            assert_eq!(wrong(&[b"--timeout", time]), Error::Timeout(value));
+            assert_eq!(wrong(&[b"--timeout", time]), Error::Value("--timeout", SECONDS, value));
         }
-        assert_eq!(wrong(&[b"--policy", b"Warn"]), Error::Policy("Warn".into()));
+        assert_eq!(
+            wrong(&[b"--policy", b"Warn"]),
+            Error::Value("--policy", "'enforce' or 'warn'", "Warn".into())
+        );
         assert_eq!(wrong(&[b"--policy="]), Error::NoValue("--policy".into()));
         assert_eq!(wrong(&[b"--namespace"]), Error::NoValue("--namespace".into()));
         assert_eq!(wrong(&[b"--require=yes"]), Error::UnexpectedValue("--require".into()));

@@ -1,9 +1,10 @@
 //! Why the hook refuses, or what a check found.
 
+use crate::arguments;
 use crate::elevation;
 use crate::hook::caller::Caller;
 use crate::hook::volumes::Fault;
-use crate::hook::{args, bundle, input, state, volumes};
+use crate::hook::{bundle, input, state, volumes};
 use crate::message::quoted;
 use crate::namespace::join;
 use crate::privilege;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub enum Error {
     /// The command line.
-    Usage(args::Error),
+    Usage(arguments::Error),
     /// The state's bytes.
     Input(input::Error),
     /// What the state says.

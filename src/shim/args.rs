@@ -1,11 +1,8 @@
 //! The command line of the two programs.
 
-use crate::message::{plain, quoted};
+use crate::arguments::{self, Error, value};
 use lexopt::Arg::{Long, Short, Value};
-use std::error::Error as StdError;
-use std::ffi::{CStr, OsStr, OsString};
-use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, OsString};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,65 +36,18 @@ pub struct Options {
     pub verbosity: i32,
 }
 
-/// What is wrong with a command line.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Error {
-    /// An option that does not exist.
-    Unknown(String),
-    /// An option that takes a value, without one or with an empty one.
-    NoValue(String),
-    /// An option that takes no value, with one.
-    UnexpectedValue(String),
-    /// Anything else that the parser says.
-    Other(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(option) => write!(
-                out,
-                "unknown option {} (a command that starts with '-' goes after '--')",
-                quoted(option)
-            )?,
-            Self::NoValue(option) => write!(out, "option {} needs a value", quoted(option))?,
-            Self::UnexpectedValue(option) => {
-                write!(out, "option {} takes no value", quoted(option))?;
-            }
-            Self::Other(text) => write!(out, "{}", plain(text))?,
-        }
-        out.write_str("; see --help")
-    }
-}
-
-impl StdError for Error {}
-
-impl From<lexopt::Error> for Error {
-    fn from(error: lexopt::Error) -> Self {
-        match error {
-            lexopt::Error::UnexpectedOption(option) => Self::Unknown(option),
-            lexopt::Error::MissingValue { option: Some(option) } => Self::NoValue(option),
-            lexopt::Error::UnexpectedValue { option, .. } => Self::UnexpectedValue(option),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
 /// Reads the command line `arguments`, the program's name first. Options end at `--` or at the
 /// first word that is not one; what follows is COMMAND and its arguments, which may be empty.
 ///
 /// # Errors
 /// [`Error`] for what is no option of ours.
 pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
-    let words = arguments.iter().skip(1);
-    let mut parser =
-        lexopt::Parser::from_args(words.map(|word| OsStr::from_bytes(word.to_bytes())));
+    let mut parser = arguments::parser(arguments);
     let mut options = Options::default();
-    let rest = loop {
+    let command = loop {
         match parser.next()? {
-            None => break 0,
-            // COMMAND has been taken out already: it and what is left are the tail of the vector.
-            Some(Value(_)) => break parser.raw_args()?.as_slice().len() + 1,
+            None => break Default::default(),
+            Some(Value(_)) => break arguments::command(&mut parser, arguments)?,
             Some(Short('n') | Long("namespace")) => {
                 options.namespace = Some(value(&mut parser, "--namespace")?);
             }
@@ -126,14 +76,7 @@ pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
             Some(other) => return Err(other.unexpected().into()),
         }
     };
-    let command = arguments.len().checked_sub(rest).and_then(|start| arguments.get(start..));
-    Ok(Request::Run(options, command.unwrap_or_default()))
-}
-
-/// The value of an option, which must not be empty.
-fn value(parser: &mut lexopt::Parser, option: &str) -> Result<OsString, Error> {
-    let value = parser.value()?;
-    if value.is_empty() { Err(Error::NoValue(option.to_owned())) } else { Ok(value) }
+    Ok(Request::Run(options, command))
 }
 
 #[cfg(test)]
@@ -141,6 +84,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
 
     fn with<T>(words: &[&[u8]], check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
         let owned: Vec<CString> = std::iter::once(&b"kubens-exec"[..])

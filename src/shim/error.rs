@@ -1,11 +1,12 @@
 //! Why the shim did not run COMMAND, and with which exit status.
 
+use crate::arguments;
 use crate::elevation;
 use crate::message::quoted;
 use crate::namespace::join;
 use crate::privilege;
 use crate::shim::decide::Refusal;
-use crate::shim::{EXIT_CANNOT_EXECUTE, EXIT_FAILURE, EXIT_NOT_FOUND, args};
+use crate::shim::{EXIT_CANNOT_EXECUTE, EXIT_FAILURE, EXIT_NOT_FOUND};
 use nix::errno::Errno;
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub enum Error {
     /// The command line.
-    Usage(args::Error),
+    Usage(arguments::Error),
     /// No command was given.
     NoCommand,
     /// The program has rights from its file.
