@@ -26,8 +26,8 @@ use crate::kernel;
 use crate::privilege::capability::Set;
 use crate::privilege::profile::Profile;
 use crate::privilege::seccomp::action::Action;
-use crate::privilege::seccomp::compile::{compile, covered};
-use crate::privilege::seccomp::{architecture, calls};
+use crate::privilege::seccomp::architecture;
+use crate::privilege::seccomp::compile::{compile, covered, without_number};
 use crate::privilege::shed::{Sets, carry_out};
 use seccompiler::BpfProgram;
 use std::ffi::OsStr;
@@ -119,12 +119,7 @@ pub fn notes(profile: &Profile, drop: Set, sets: &Sets) -> Vec<String> {
     }
     if let Some(seccomp) = &profile.seccomp {
         let covered = covered(seccomp);
-        let is_none = |call: &calls::Call| covered.iter().all(|one| one.numbers(*call).is_empty());
-        let listed = seccomp.rules.iter().flat_map(|rule| &rule.calls);
-        let mut none: Vec<&str> =
-            listed.filter(|call| is_none(call)).map(|call| calls::name(*call)).collect();
-        none.sort_unstable();
-        none.dedup();
+        let none = without_number(seccomp);
         if !none.is_empty() {
             notes.push(format!("system calls of other architectures: {}", none.join(" ")));
         }

@@ -5,7 +5,7 @@ use crate::privilege::profile::{Keep, Profile};
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::architecture::SERVED;
 use crate::privilege::seccomp::calls::{self, Call};
-use crate::privilege::seccomp::compile::covered;
+use crate::privilege::seccomp::compile::{covered, without_number};
 use crate::privilege::seccomp::filter::Seccomp;
 
 /// How many names are listed.
@@ -110,12 +110,7 @@ fn about_sets(keep: &Keep, no_new_privileges: bool, remarks: &mut Vec<String>) {
 
 fn about_filter(seccomp: &Seccomp, foreign: Action, remarks: &mut Vec<String>) {
     let covered = covered(seccomp);
-    let is_none = |call: &Call| covered.iter().all(|one| one.numbers(*call).is_empty());
-    let listed = seccomp.rules.iter().flat_map(|rule| &rule.calls);
-    let mut none: Vec<&str> =
-        listed.filter(|call| is_none(call)).map(|call| calls::name(*call)).collect();
-    none.sort_unstable();
-    none.dedup();
+    let mut none = without_number(seccomp);
     if !none.is_empty() {
         let more = none.len().saturating_sub(LISTED);
         none.truncate(LISTED);

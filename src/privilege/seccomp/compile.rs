@@ -8,7 +8,7 @@
 
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::architecture::{Architecture, NATIVE, SERVED, X32_BIT};
-use crate::privilege::seccomp::calls;
+use crate::privilege::seccomp::calls::{self, Call};
 use crate::privilege::seccomp::filter::{Condition, Operator, Rule, Seccomp};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -68,6 +68,20 @@ impl From<BackendError> for Error {
 pub fn covered(seccomp: &Seccomp) -> Vec<Architecture> {
     let is_meant = |one: &&Architecture| **one == NATIVE || seccomp.architectures.contains(one);
     SERVED.iter().filter(is_meant).copied().collect()
+}
+
+/// The calls that the rules name and that none of the architectures which the filter is about has: in
+/// order, each once.
+#[must_use]
+pub fn without_number(seccomp: &Seccomp) -> Vec<&'static str> {
+    let covered = covered(seccomp);
+    let is_none = |call: &Call| covered.iter().all(|one| one.numbers(*call).is_empty());
+    let listed = seccomp.rules.iter().flat_map(|rule| &rule.calls);
+    let mut names: Vec<&str> =
+        listed.filter(|call| is_none(call)).map(|call| calls::name(*call)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The programs for `seccomp`, in the order in which they are to be installed: after the last of them
