@@ -95,9 +95,10 @@ impl Node {
     pub(crate) fn crash(&self, unit: &str) -> i32 {
         let old = self.pid(unit);
         self.sh(&format!("kill -KILL {old}")).ok();
+        // In this order: between two questions it may die, and then its process is 0.
         self.wait_for(&format!(
-            "systemctl is-active --quiet {unit} && \
-             test \"$(systemctl show -p MainPID --value {unit})\" != {old}"
+            "new=$(systemctl show -p MainPID --value {unit}); test $new != {old} && test $new != 0 && \
+             systemctl is-active --quiet {unit}"
         ));
         self.pid(unit)
     }
