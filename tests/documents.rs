@@ -495,6 +495,7 @@ fn files_that_the_pages_name_are_installed_or_made() {
         "/usr/share/kubens/hooks.d",
         "/run/systemd/generator/*.service.d/zzz-kubens.conf",
         "/dev/kmsg",
+        "/dev/log",
         "/proc/1/root",
         "/proc/cmdline",
         "/proc/self",

@@ -244,6 +244,9 @@ fn checks(desk: &Desk) {
     assert_ne!(done.status, 0, "{done:?}");
     assert!(done.err.contains("is outside of the mount namespace pinned at"), "{done:?}");
     desk.run(OUTSIDE, &[at(&["createRuntime"], &[HOOK, "--require", "--policy", "warn"])]).ok();
+    // Nobody shows what a hook wrote that did not fail.
+    let log = desk.node.sh("journalctl --boot --identifier kubens-hook --output cat");
+    assert!(log.ok().contains("is outside of the mount namespace pinned at"), "{log:?}");
     // Its old name, and a stage at which it must not stand in the way.
     desk.run(INSIDE, &[at(&["prestart"], &[HOOK, "--require"])]).ok();
     assert_ne!(desk.run(OUTSIDE, &[at(&["prestart"], &[HOOK, "--require"])]).status, 0);

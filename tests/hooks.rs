@@ -825,6 +825,14 @@ fn wrap_and_unwrap_are_each_others_undoing() {
 }
 
 #[test]
+fn a_directory_that_is_named_is_there() {
+    for verb in ["lint", "list"] {
+        let done = hooks(&[verb, "/none/such"]);
+        done.refused(1, &["cannot read '/none/such'", "No such file or directory"]);
+    }
+}
+
+#[test]
 fn only_the_named_are_wrapped() {
     let chain = chain();
     let directory = directory(&[("a.json", GOOD), ("b.json", "not even JSON")]);
@@ -835,6 +843,17 @@ fn only_the_named_are_wrapped() {
     assert_eq!(fs::read(path.join("b.json")).unwrap(), b"not even JSON");
     wrap(&chain, path, path, &["--only", "c.json"]).refused(1, &["no hook 'c.json'"]);
     wrap(&chain, path, path, &["--", "--argv0"]).refused(2, &["'--argv0' cannot be an option"]);
+    // What kubens-hook does not take would be refused at each container.
+    for (options, why) in [
+        (&["--", "--tiemout", "10"][..], "unknown option '--tiemout'"),
+        (&["--", "--timeout"], "--timeout"),
+        (&["--", "--timeout", "0"], "from 1 to 86400"),
+        (&["--", "--require", "word"], "'word' is no option"),
+        (&["--", "--help"], "runs no hook"),
+    ] {
+        let done = wrap(&chain, path, path, options);
+        done.refused(2, &["kubens-hook would refuse its options", why]);
+    }
 }
 
 #[test]

@@ -537,6 +537,10 @@ fn a_filter_needs_no_new_privileges_or_sys_admin() {
     place.sh(&format!("kubens-exec --profile {shy} true")).ok();
     let dead = place.profile("dead", &json!({ "seccomp": denying("execve", "SCMP_ACT_ERRNO") }));
     place.sh(&format!("kubens-exec --profile {dead} true")).refused(126, &["not permitted"]);
+    // Nor does it try for ever to end where the filter forbids that: a fault ends it.
+    let deadest = json!({ "seccomp": { "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [] } });
+    let deadest = place.profile("deadest", &deadest);
+    assert_eq!(place.sh(&format!("timeout 20 kubens-exec --profile {deadest} true")).status, 139);
 }
 
 #[cfg(target_arch = "x86_64")]

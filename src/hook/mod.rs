@@ -22,6 +22,7 @@ pub mod check;
 pub mod error;
 mod help;
 pub mod input;
+mod log;
 pub mod record;
 pub mod run;
 pub mod state;

@@ -8,9 +8,9 @@ use crate::hook::error::Error;
 use crate::hook::input::{self, Deadline};
 use crate::hook::record::{self, About, Clock};
 use crate::hook::state::{self, State, Status};
-use crate::hook::{NAME, help};
+use crate::hook::{NAME, help, log};
 use crate::kernel::signals;
-use crate::message::{self, Level, Messages};
+use crate::message::{self, Level, Messages, quoted};
 use crate::namespace::DEFAULT_PIN;
 use crate::privilege::Privileges;
 use crate::shim::help::print;
@@ -58,7 +58,11 @@ pub fn run(arguments: &[&CStr]) -> i32 {
 /// otherwise, and nobody could help it to.
 fn refuse(messages: Messages, error: &Error, is_stopped: bool) -> i32 {
     messages.error(error);
-    if is_stopped { 0 } else { FAILURE }
+    if is_stopped {
+        log::say(Level::Error, &message::chain(error));
+        return 0;
+    }
+    FAILURE
 }
 
 fn print_or_fail(text: &str) -> i32 {
@@ -105,7 +109,10 @@ fn carry_out(
     }
     let found = match check(&pin, choice, state) {
         Err(error) if policy == Policy::Warn && !is_stopped => {
-            messages.warning(format_args!("{}", message::chain(&error)));
+            let text = message::chain(&error);
+            messages.warning(format_args!("{text}"));
+            let id = quoted(&state.id);
+            log::say(Level::Warning, &format!("container {id}: {text}"));
             Ok(())
         }
         other => other,

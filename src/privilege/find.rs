@@ -39,7 +39,12 @@ impl fmt::Display for Error {
             ),
             Self::Unknown(name) => {
                 let [etc, local, usr] = DIRECTORIES;
-                write!(out, "there is no profile {} in '{etc}', '{local}' or '{usr}'", quoted(name))
+                let shown = quoted(name);
+                write!(out, "there is no profile {shown} in '{etc}', '{local}' or '{usr}'")?;
+                if name.as_bytes().ends_with(b".json") {
+                    out.write_str(" (a name has no '.json', and the path of a file has a slash)")?;
+                }
+                Ok(())
             }
             Self::Read(path, _) => write!(out, "cannot read profile {}", quoted(path)),
             Self::File(path, trouble) => {
@@ -126,6 +131,9 @@ mod tests {
         }
         assert!(matches!(find(OsStr::new("..")), Err(Error::Name(_))));
         assert!(matches!(find(OsStr::new("no-such-profile")), Err(Error::Unknown(_))));
+        let told = |name: &str| find(OsStr::new(name)).unwrap_err().to_string();
+        assert!(!told("no-such-profile").contains("slash"));
+        assert!(told("no-such-profile.json").contains("has a slash"));
         assert!(matches!(find(OsStr::new("./none")), Err(Error::Read(_, Errno::ENOENT))));
     }
 

@@ -69,8 +69,8 @@ fn about_lost(lost: Set, remarks: &mut Vec<String>) {
     }
     if loses("CAP_SYS_ADMIN") || loses("CAP_SYS_CHROOT") {
         remarks.push(
-            "without CAP_SYS_ADMIN and CAP_SYS_CHROOT nothing that the command starts can join a mount \
-             namespace with kubensenter"
+            "nothing that the command starts can join a mount namespace with kubensenter: that takes \
+             CAP_SYS_ADMIN and CAP_SYS_CHROOT"
                 .to_owned(),
         );
     }

@@ -5,11 +5,12 @@ use std::io::{Write, stdout};
 
 const OPTIONS: &str = "\
 Options end at '--' or at the first word that is not one:
-  -n, --namespace PATH  join the namespace pinned at PATH (or any mount namespace's
-                        file) instead of $KUBENSMNT or /run/kubens/mnt
+  -n, --namespace PATH  join the namespace pinned at PATH (or any mount
+                        namespace's file) instead of $KUBENSMNT or
+                        /run/kubens/mnt
       --require         refuse to run when nothing is pinned at the default
-  -p, --profile NAME    take from COMMAND what the profile NAME, or the FILE with a slash,
-                        says: capabilities, system calls (kubens-profile(5))
+  -p, --profile NAME    take from COMMAND what the profile NAME, or a file,
+                        which has a slash, says (kubens-profile(5))
       --drop-cap LIST   take these capabilities too: sys_boot,mknod or all
       --argv0 NAME      give COMMAND this argv[0], any value, also an empty one
       --chdir DIR       run in DIR instead of the working directory's path
@@ -34,8 +35,8 @@ never runs outside of it. When nobody names it and nothing is pinned, COMMAND
 runs in the current namespace.
 
 COMMAND without a slash is looked up in PATH inside the namespace. It keeps the
-process id, environment, working directory, signals, descriptors, limits: all but
-the mount namespace and what --profile and --drop-cap take.
+process id, environment, working directory, signals, descriptors, limits: all
+but the mount namespace and what --profile and --drop-cap take.
 
 Exit status: that of COMMAND; 125 refused, 126 COMMAND cannot be executed,
 127 COMMAND not found.
@@ -58,8 +59,8 @@ Without COMMAND: $SHELL, or /bin/sh.
 
 const ENTER_MORE: &str = "
 The pin is, first match wins: --namespace, $KUBENSMNT, $DEFAULT_KUBENSMNT,
-/run/kubens/mnt. A pin that was named must be one. Where nothing is pinned at the
-default, or something stale is, COMMAND runs in the current namespace.
+/run/kubens/mnt. A pin that was named must be one. Where nothing is pinned at
+the default, or something stale is, COMMAND runs in the current namespace.
 KUBENSENTER_LOG: 0 refusals only, 1 what was found (the usual), 2 everything.
 
 Exit status: that of COMMAND; 125 refused, 126 COMMAND cannot be executed,
@@ -67,7 +68,7 @@ Exit status: that of COMMAND; 125 refused, 126 COMMAND cannot be executed,
 
 Examples:
   kubensenter                 a shell inside
-  kubensenter -q findmnt      what is mounted inside, and nothing else on the screen
+  kubensenter -q findmnt      what is mounted inside, and nothing else said
 More: kubensenter(8)
 ";
 

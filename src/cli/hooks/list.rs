@@ -110,6 +110,9 @@ fn as_text(survey: &Survey, runtime: Runtime) -> String {
             }
         }
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     if is_empty {
         lines = vec!["no hooks".to_owned()];

@@ -108,7 +108,10 @@ impl Whose {
         if !self.directories.is_empty() {
             for one in &directories {
                 if let Err(error) = &one.files {
-                    let error = io::Error::from(error.kind());
+                    let error = error.raw_os_error().map_or_else(
+                        || io::Error::from(error.kind()),
+                        io::Error::from_raw_os_error,
+                    );
                     return Err(Error::Read(one.path.clone(), error.into()));
                 }
             }

@@ -2,7 +2,9 @@
 
 use crate::cli::hooks::{refused, text};
 use crate::cli::{DONE, USAGE, json, print};
-use crate::message::{Messages, plain, quoted};
+use crate::hook::args::{self, Request};
+use crate::message::{self, Messages, plain, quoted};
+use crate::privilege::Privileges;
 use crate::registration::Error;
 use crate::registration::rewrite::{self, Rewrite};
 use crate::registration::shipped;
@@ -10,8 +12,12 @@ use crate::registration::wrap::{Chain, Stays};
 use crate::registration::write::write;
 use crate::systemd::rooted::Rooted;
 use serde::Serialize;
-use std::ffi::OsString;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// In place of a hook.
+const HOOK: &str = "/hook";
 
 /// Chain the hooks in a directory through kubens-hook: they then run in the pinned namespace
 ///
@@ -58,6 +64,18 @@ impl Wrap {
             messages.failure(format_args!("{option} cannot be an option of a wrapped hook"));
             return USAGE;
         }
+        let profile = match understood(&self.options) {
+            Ok(profile) => profile,
+            Err(why) => {
+                messages.failure(format_args!("kubens-hook would refuse its options: {why}"));
+                return USAGE;
+            }
+        };
+        // It may be for another system.
+        if let Err(error) = Privileges::read(profile.as_deref(), None) {
+            let why = message::chain(&error);
+            messages.warning(format_args!("{why}; here each container with such a hook fails"));
+        }
         let program = self.program.clone().unwrap_or_else(|| {
             shipped::program(&Rooted::new(Path::new("/"))).to_string_lossy().into_owned()
         });
@@ -70,6 +88,27 @@ impl Wrap {
 /// `--` ends the options of kubens-hook, and wrap gives argv\[0\] itself.
 fn is_reserved(option: &str) -> bool {
     option == "--" || option.starts_with("--argv0") || option.contains('\0')
+}
+
+/// The profile in `options`, if kubens-hook takes these before a hook.
+///
+/// # Errors
+/// What it would say, at each container, to which a hook that refuses is a failure.
+fn understood(options: &[String]) -> Result<Option<OsString>, String> {
+    let words = ["kubens-hook"].into_iter().chain(options.iter().map(String::as_str));
+    let words: Vec<CString> =
+        words.chain(["--", HOOK]).filter_map(|word| CString::new(word).ok()).collect();
+    let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
+    match args::parse(&words) {
+        Ok(Request::Run(options, [hook])) if hook.to_bytes() == HOOK.as_bytes() => {
+            Ok(options.profile)
+        }
+        Ok(Request::Run(_, [word, ..])) => {
+            Err(format!("{} is no option", quoted(OsStr::from_bytes(word.to_bytes()))))
+        }
+        Ok(_) => Err("with '--help' and '--version' it runs no hook".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl Which {

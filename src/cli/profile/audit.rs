@@ -187,7 +187,7 @@ fn as_text(report: &Report, output: Option<&Path>) -> String {
         (count, None) => {
             let _ = write!(
                 text,
-                "\nHeld and not used, so these {count} could go: a profile to review:\n"
+                "\nHeld and not used, so these {count} could go; a profile to review:\n"
             );
             text.push_str(&report.profile.text());
         }

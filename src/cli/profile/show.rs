@@ -21,7 +21,8 @@ use std::path::Path;
 #[command(after_help = "\
 Examples:
   kubens profile show kubelet
-  kubens profile show --effective --uid 1000 ./agent.json")]
+  kubens profile show --effective kubelet          what this shell would leave to it
+  kubens profile show --effective --uid 0 ./agent.json")]
 pub(super) struct Show {
     /// The profile: a name, or the path of a file, which has a slash
     #[arg(value_name = "NAME|FILE")]
@@ -100,6 +101,7 @@ fn as_text(profile: &Profile) -> String {
 fn sets_as_text(before: &Credentials, foretold: &Foretold) -> String {
     let Foretold { command, set_uid_root } = foretold;
     let known = command.sets.known;
+    let lost = before.after(File::Ordinary).sets.permitted.without(command.sets.permitted);
     let lines = [
         ("user", command.effective.to_string()),
         ("permitted", in_words(command.sets.permitted, known)),
@@ -107,13 +109,7 @@ fn sets_as_text(before: &Credentials, foretold: &Foretold) -> String {
         ("inheritable", in_words(command.sets.inheritable, known)),
         ("bounding", in_words(command.sets.bounding, known)),
         ("ambient", in_words(command.sets.ambient, known)),
-        (
-            "lost",
-            in_words(
-                before.after(File::Ordinary).sets.permitted.without(command.sets.permitted),
-                known,
-            ),
-        ),
+        ("lost", if lost.is_empty() { "none".to_owned() } else { lost.to_string() }),
         ("setuid root gets", in_words(set_uid_root.sets.permitted, known)),
         ("seccomp", if command.seccomp { "filter" } else { "none" }.to_owned()),
         ("no_new_privs", if command.no_new_privileges { "yes" } else { "no" }.to_owned()),
