@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::node::{How, Node, Setup, possible};
+use common::node::{How, Node, STORAGE, Setup, possible};
 use common::skip;
 
 /// A kubelet that mounts nothing: a member of the group, which has to be where the runtime is.
@@ -207,13 +207,6 @@ fn what_podmans_service_mounts_is_hidden_once_it_is_named() {
     node.sh("podman --remote rm --force --time 0 one").ok();
     assert_eq!(mounts(&node, "/var/lib/containers/"), (Vec::new(), Vec::new()));
 }
-
-/// podman's overlays need devices that not every machine lets anybody make.
-const STORAGE: &str = "[storage]
-driver = \"vfs\"
-runroot = \"/run/containers/storage\"
-graphroot = \"/var/lib/containers/storage\"
-";
 
 /// The node has no controllers of cgroups: no limit of any kind.
 const CONTAINERS: &str = "[containers]

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::node::{Node, possible};
+use common::node::{Node, STORAGE, possible};
 use common::{Done, programs, skip};
 use serde_json::{Value, json};
 
@@ -24,13 +24,6 @@ const OUTSIDE: &str = "env";
 /// Where crun puts what hooks say, if this annotation tells it; otherwise nobody sees it.
 const STDERR: &str = "run.oci.hooks.stderr";
 const SAID: &str = "/run/hooks/said";
-
-/// podman's overlays need devices that not every machine lets anybody make.
-const STORAGE: &str = "[storage]
-driver = \"vfs\"
-runroot = \"/run/containers/storage\"
-graphroot = \"/var/lib/containers/storage\"
-";
 
 /// The node has no controllers of cgroups: no limit of any kind.
 const CONTAINERS: &str = "[containers]
@@ -84,11 +77,13 @@ impl Engine {
 struct Hook<'a> {
     stages: &'a [&'a str],
     timeout: Option<u32>,
+    /// Its `argv`, if that is not its words.
+    argv: Option<&'a [&'a str]>,
     words: Vec<&'a str>,
 }
 
 fn at<'a>(stages: &'a [&'a str], words: &[&'a str]) -> Hook<'a> {
-    Hook { stages, timeout: None, words: words.to_vec() }
+    Hook { stages, timeout: None, argv: None, words: words.to_vec() }
 }
 
 /// The words of a hook, chained.
@@ -135,18 +130,13 @@ impl Desk {
 
     /// Runs a container that ends at once, on a side, with hooks.
     fn run(&self, side: &str, hooks: &[Hook<'_>]) -> Done {
-        self.node.sh("rm -rf /run/told /run/hooks && mkdir -p /run/hooks").ok();
-        let mut done = match self.engine {
-            Engine::Podman(runtime) => self.podman(side, runtime, hooks),
-            Engine::Alone(runtime) => self.alone(side, runtime, hooks),
-        };
-        if self.engine.runtime() == "crun" {
-            done.err += &self.node.sh(&format!("cat {SAID} || :")).out;
-        }
-        done
+        self.register(hooks);
+        self.run_registered(side, hooks)
     }
 
-    fn podman(&self, side: &str, runtime: &str, hooks: &[Hook<'_>]) -> Done {
+    /// Writes the files of the hooks.
+    fn register(&self, hooks: &[Hook<'_>]) {
+        self.node.sh("rm -rf /run/told /run/hooks && mkdir -p /run/hooks").ok();
         for (number, hook) in hooks.iter().enumerate() {
             let file = json!({
                 "version": "1.0.0",
@@ -156,6 +146,21 @@ impl Desk {
             });
             self.write(&format!("/run/hooks/{number}.json"), &file);
         }
+    }
+
+    /// The same container with what the files of these hooks say by now.
+    fn run_registered(&self, side: &str, hooks: &[Hook<'_>]) -> Done {
+        let mut done = match self.engine {
+            Engine::Podman(runtime) => self.podman(side, runtime),
+            Engine::Alone(runtime) => self.alone(side, runtime, hooks),
+        };
+        if self.engine.runtime() == "crun" {
+            done.err += &self.node.sh(&format!("cat {SAID} || :")).out;
+        }
+        done
+    }
+
+    fn podman(&self, side: &str, runtime: &str) -> Done {
         // Each side has its own storage: two views of one would be the end of it.
         let name = if side == INSIDE { "inside" } else { "outside" };
         let podman = format!(
@@ -186,12 +191,13 @@ impl Desk {
         spec["root"]["path"] = json!("/image/rootfs");
         spec["linux"]["resources"] = json!({});
         spec["annotations"][STDERR] = json!(SAID);
-        for hook in hooks {
-            for stage in hook.stages {
-                let stage = spec["hooks"][stage].take();
-                let mut all = stage.as_array().cloned().unwrap_or_default();
-                all.push(hook_of(hook));
-                spec["hooks"][hook.stages[0]] = json!(all);
+        for (number, hook) in hooks.iter().enumerate() {
+            let file = self.node.sh(&format!("cat /run/hooks/{number}.json"));
+            let file: Value = serde_json::from_str(file.ok()).unwrap();
+            for &stage in hook.stages {
+                let mut all = spec["hooks"][stage].as_array().cloned().unwrap_or_default();
+                all.push(file["hook"].clone());
+                spec["hooks"][stage] = json!(all);
             }
         }
         self.write("/run/bundle/config.json", &spec);
@@ -209,6 +215,18 @@ impl Desk {
         assert!(child.wait().unwrap().success());
     }
 
+    /// What the hook of [`wrapping`] saw, without what differs from container to container.
+    fn seen(&self) -> String {
+        let seen = self.node.sh("cat /run/seen && rm /run/seen").ok().to_owned();
+        let start = seen.rfind("{\"ociVersion\"").expect(&seen);
+        let state: Value = serde_json::from_str(&seen[start..]).expect(&seen);
+        let (id, pid) = (state["id"].as_str().unwrap(), &state["pid"]);
+        let made = state["annotations"]["io.kubernetes.cri-o.Created"].as_str().unwrap_or(id);
+        let root = state["root"].as_str().unwrap_or(id);
+        let pid = format!("\"pid\":{pid},");
+        [root, made, &pid, id].iter().fold(seen.clone(), |seen, other| seen.replace(other, ""))
+    }
+
     /// What the hooks told, in their order, "pinned" for the pinned namespace.
     fn told(&self) -> Vec<String> {
         let pinned = self.node.sh(&format!("{INSIDE} readlink /proc/self/ns/mnt")).ok().to_owned();
@@ -220,7 +238,8 @@ impl Desk {
 /// A hook as runtimes have it.
 fn hook_of(hook: &Hook<'_>) -> Value {
     let environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
-    let mut value = json!({ "path": hook.words[0], "args": hook.words, "env": environment });
+    let argv = hook.argv.unwrap_or(&hook.words);
+    let mut value = json!({ "path": hook.words[0], "args": argv, "env": environment });
     if let Some(timeout) = hook.timeout {
         value["timeout"] = json!(timeout);
     }
@@ -233,6 +252,7 @@ fn everything(engine: Engine) {
     checks(&desk);
     stages(&desk);
     third_party(&desk);
+    wrapping(&desk);
     failures(&desk);
     hangs(&desk);
 }
@@ -293,6 +313,36 @@ fn third_party(desk: &Desk) {
     assert!(done.err.contains("the volume is not there"), "{done:?}");
     desk.run(OUTSIDE, &[at(&["createRuntime"], &chained(&hook))]).ok();
     desk.run(INSIDE, &[at(&["createRuntime"], &hook)]).ok();
+}
+
+/// `kubens hooks wrap` changes nothing that a hook sees but its namespace, and `unwrap` nothing at all.
+fn wrapping(desk: &Desk) {
+    // A program that is another one under another name.
+    let script = "readlink /proc/self/ns/mnt >/run/told; \
+                  { tr '\\0' '\\n' </proc/$$/cmdline; env | sort; pwd; umask; cat; } >/run/seen";
+    let argv = ["sh", "-c", script, "--", "--argv0", "a b"];
+    for stage in ["createRuntime", "poststop"] {
+        let mut hook = at(std::slice::from_ref(&stage), &["/usr/bin/busybox"]);
+        hook.argv = Some(&argv);
+        let hooks = [hook];
+        desk.register(&hooks);
+        desk.run_registered(OUTSIDE, &hooks).ok();
+        let is_pinned = || desk.told() == ["pinned"];
+        assert!(!is_pinned());
+        let seen = desk.seen();
+        assert!(seen.starts_with("sh\n-c\n") && seen.contains("\n--\n--argv0\na b\n"), "{seen}");
+        desk.node
+            .sh("cp -r /run/hooks /run/plain && \
+                 kubens hooks wrap /run/hooks -o /run/hooks -- --require --profile hook")
+            .ok();
+        desk.run_registered(OUTSIDE, &hooks).ok();
+        assert!(is_pinned(), "{stage}");
+        assert_eq!(desk.seen(), seen, "{stage}");
+        desk.node
+            .sh("kubens hooks unwrap /run/hooks -o /run/hooks && diff -r /run/hooks /run/plain && \
+                 rm -r /run/plain")
+            .ok();
+    }
 }
 
 fn failures(desk: &Desk) {

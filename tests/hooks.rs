@@ -542,22 +542,8 @@ fn system(more: &[(&str, &str)]) -> TempDir {
 
 /// All files below `root` with what is in them, without empty directories.
 fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut rooms = vec![root.to_owned()];
-    while let Some(room) = rooms.pop() {
-        for entry in fs::read_dir(room).unwrap() {
-            let path = entry.unwrap().path();
-            if path.symlink_metadata().unwrap().is_dir() {
-                rooms.push(path);
-            } else {
-                found.insert(
-                    path.strip_prefix(root).unwrap().to_owned(),
-                    fs::read(&path).unwrap_or_default(),
-                );
-            }
-        }
-    }
-    found
+    let with_text = |path: PathBuf| (path.clone(), fs::read(root.join(path)).unwrap_or_default());
+    common::files(root).into_iter().map(with_text).collect()
 }
 
 const HOOK: &str = "etc/containers/oci/hooks.d/00-kubens.json";
@@ -865,6 +851,7 @@ fn wrap_is_all_or_nothing() {
     for (text, part) in [
         (both.as_str(), "make two files of it"),
         (&gone, "its program '/none/such' cannot be run"),
+        (&GOOD.replace("/bin/true", "bin/true"), "its program 'bin/true' is no absolute path"),
         ("{", "is no JSON"),
         (&latin, "is no JSON"),
         (

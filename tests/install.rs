@@ -10,7 +10,7 @@ mod common;
 
 use common::node;
 use common::services::{self, GROUP};
-use common::{Host, has, programs};
+use common::{Host, files, has, programs};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -111,23 +111,6 @@ fn installed(directory: &TempDir, prefix: &str, program: impl Fn(&Path, &str)) -
     released(&dist, program);
     install(&dist, &root, prefix);
     root
-}
-
-/// The files below `root`, by their paths from there.
-fn files(root: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut rooms = vec![root.to_owned()];
-    while let Some(room) = rooms.pop() {
-        for entry in fs::read_dir(room).unwrap() {
-            let path = entry.unwrap().path();
-            if path.symlink_metadata().unwrap().is_dir() {
-                rooms.push(path);
-            } else {
-                found.insert(path.strip_prefix(root).unwrap().to_owned());
-            }
-        }
-    }
-    found
 }
 
 #[test]

@@ -444,6 +444,15 @@ fn check_tells_everything_and_what_may_surprise() {
     let first =
         json!({ "line": 2, "column": 9, "text": "unknown key 'dropp' (did you mean 'drop'?)" });
     assert_eq!(object["profiles"][1]["errors"][0], first);
+    // A path that is no text is one all the same.
+    let done = place.sh(&format!(
+        "cd \"$(dirname {fine})\" && cp -p {fine} \"$(printf 'a\\377.json')\" && \
+         for verb in check show; do kubens profile $verb --json ./a*.json; done"
+    ));
+    let objects: Vec<Value> =
+        done.ok().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(objects[0]["profiles"][0]["path"], "./a\u{fffd}.json");
+    assert_eq!(objects[1]["path"], "./a\u{fffd}.json");
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum What {
         capability: u8,
         /// The user namespace in which it is needed: the kernel's address of it.
         target: u64,
+        /// The user namespace in which it has it: target, or one around it; 0 if it has not.
+        holder: u64,
         /// Whether it has it.
         granted: bool,
     },
@@ -58,6 +60,7 @@ struct Check {
     id: u16,
     capability: Range<usize>,
     target: Range<usize>,
+    holder: Range<usize>,
     result: Range<usize>,
 }
 
@@ -101,6 +104,7 @@ impl Formats {
                 id: check.id?,
                 capability: check.field("cap")?,
                 target: check.field("target_ns")?,
+                holder: check.field("capable_ns")?,
                 result: check.field("ret")?,
             },
             stack: Stack {
@@ -121,6 +125,7 @@ impl Formats {
             What::Check {
                 capability: u8::try_from(number(record, &self.check.capability)?).ok()?,
                 target: number(record, &self.check.target)?,
+                holder: number(record, &self.check.holder)?,
                 granted: signed(record, &self.check.result)? == 0,
             }
         } else if kind == self.stack.id {
@@ -188,7 +193,7 @@ mod tests {
         for (result, granted) in [(0, true), (-1, false)] {
             let event = formats().read(&record(2073, 7, &rest(result))).unwrap();
             let target = 0xffff_ffff_8000_0000;
-            let what = What::Check { capability: 21, target, granted };
+            let what = What::Check { capability: 21, target, holder: 3, granted };
             assert_eq!(event, Event { thread: 7, what });
         }
         assert_eq!(formats().read(&record(2073, 7, &rest(0)[..20])), None);

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const NAMES: usize = 50_000;
 /// Threads that are looked at in one tick, and programs in containers that are remembered.
 const MOST: usize = 256;
+/// How often it is looked for more processes at the start, before it is enough.
+const PASSES: usize = 10;
 
 /// `CAP_DAC_OVERRIDE`, linux/capability.h.
 const DAC_OVERRIDE: u8 = 1;
@@ -112,12 +114,17 @@ impl<'a> Follower<'a> {
         this.meet(&first);
         instance.watch_names()?;
         instance.watch_checks(true)?;
-        this.join(instance)?;
+        // Whom we meet late may have made others by then.
+        for _ in 0..PASSES {
+            if !this.join(instance)? {
+                break;
+            }
+        }
         Ok(this)
     }
 
-    /// Follows those of its processes that are not followed yet.
-    fn join(&mut self, instance: &Instance) -> Result<(), Error> {
+    /// Follows those of its processes that are not followed yet; whether there were any.
+    fn join(&mut self, instance: &Instance) -> Result<bool, Error> {
         let all = match self.whom.processes() {
             Ok(processes) => threads(&processes),
             // The root of the tree may be gone before its children are.
@@ -130,7 +137,7 @@ impl<'a> Follower<'a> {
             instance.follow(&new)?;
             self.meet(&new);
         }
-        Ok(())
+        Ok(!new.is_empty())
     }
 
     /// Learns the names of threads that are there already.

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// `CAP_SYS_ADMIN`, for which the kernel asks when it accounts for memory.
 const SYS_ADMIN: u8 = 21;
 
+/// By this a process looks at others that hold more than it does (ptrace(2)). One that holds everything
+/// is never asked for it, and needs it once something else was taken away.
+const SYS_PTRACE: u8 = 19;
+
 /// A profile: what is to be dropped.
 #[derive(Debug, Clone, Serialize)]
 pub struct Profile {
@@ -75,7 +79,7 @@ pub struct Report {
     pub memory_checks: u64,
     /// What there was to be used.
     pub held: HeldNames,
-    /// Held and not used.
+    /// Held and not used, without what may be needed all the same.
     pub could_go: Vec<String>,
     /// Programs that ran in containers.
     pub containers: Vec<String>,
@@ -91,7 +95,7 @@ impl Report {
     /// The report on an audit of `whom`.
     #[must_use]
     pub fn of(whom: &Whom, audit: &Audit) -> Self {
-        let could_go = names(audit.held.all().without(audit.tally.set()));
+        let could_go = names(unused(audit).without(doubtful(audit)));
         let (pid, unit) = match whom {
             Whom::Process(pid) => (Some(*pid), None),
             Whom::Unit(unit) => (None, Some(unit.clone())),
@@ -122,6 +126,16 @@ impl Report {
 }
 
 /// What is to be borne in mind, the gravest first.
+/// What was held and not used in the host's user namespace.
+fn unused(audit: &Audit) -> Set {
+    audit.held.all().without(audit.tally.set())
+}
+
+/// What stays although it was not used: it may be needed all the same.
+fn doubtful(audit: &Audit) -> Set {
+    audit.tally.reached.with(SYS_PTRACE)
+}
+
 fn notes(whom: &Whom, audit: &Audit) -> Vec<String> {
     let mut notes = Vec::new();
     if audit.lost > 0 {
@@ -149,6 +163,22 @@ fn notes(whom: &Whom, audit: &Audit) -> Vec<String> {
         notes.push(
             "CAP_SYS_ADMIN may not have been needed: the kernel also asks for it when it accounts for \
              memory, and here that cannot be told from the rest"
+                .to_owned(),
+        );
+    }
+    let kept = unused(audit).and(doubtful(audit));
+    let reached = names(kept.and(audit.tally.reached));
+    if !reached.is_empty() {
+        notes.push(format!(
+            "asked for in user namespaces from outside, so kept: {}; who owns such a namespace needs \
+             none, and that cannot be told",
+            reached.join(", ")
+        ));
+    }
+    if !kept.without(audit.tally.reached).is_empty() {
+        notes.push(
+            "CAP_SYS_PTRACE was not asked for, and is kept: once anything goes, it takes this to look \
+             at processes that hold more (/proc/PID/ns, fd, exe)"
                 .to_owned(),
         );
     }
@@ -243,6 +273,24 @@ mod tests {
         let profile: serde_json::Value = serde_json::from_str(&report.profile.text()).unwrap();
         assert_eq!(profile["drop"].as_array().unwrap().len(), 3);
         assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
+    }
+
+    #[test]
+    fn what_may_be_needed_once_the_rest_is_gone_stays() {
+        let mut audit = audit(&[(0, 0)]);
+        audit.held.permitted = Set(0b11).with(SYS_PTRACE).with(SYS_ADMIN);
+        audit.tally.reached = Set::NONE.with(SYS_ADMIN);
+        audit.held.bounding = audit.held.permitted;
+        let kept = report(&audit);
+        assert_eq!(kept.profile.drop, ["CAP_DAC_OVERRIDE"]);
+        assert!(mentions(&kept, "CAP_SYS_PTRACE was not asked for"), "{kept:?}");
+        assert!(mentions(&kept, "so kept: CAP_SYS_ADMIN; who owns"), "{kept:?}");
+        // Used, and not held: nothing to say.
+        audit.tally.used.insert(SYS_ADMIN, Use::default());
+        audit.held.permitted = Set(0b11).with(SYS_ADMIN);
+        audit.held.bounding = audit.held.permitted;
+        let clear = report(&audit);
+        assert!(!mentions(&clear, "CAP_SYS_PTRACE") && !mentions(&clear, "so kept"), "{clear:?}");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Tally {
     /// Asked for in another user namespace and had: a container's own, for which nobody needs to have
     /// it outside.
     pub elsewhere: Uses,
+    /// Which of these somebody outside had, in the host's: needed, unless he owns that namespace
+    /// (`user_namespaces(7)`), which is not told.
+    pub reached: Set,
     /// How often the kernel asked while it accounted for memory.
     pub memory: u64,
     /// The host's user namespace: the kernel's address of it.
@@ -55,6 +58,7 @@ pub struct Tally {
 struct Check {
     capability: u8,
     target: u64,
+    holder: u64,
     granted: bool,
     time: Duration,
 }
@@ -82,9 +86,9 @@ impl Tally {
         let Event { thread, what } = event;
         match what {
             What::Stack(stack) => self.settle(thread, symbols.origin(&stack)),
-            What::Check { capability, target, granted } => {
+            What::Check { capability, target, holder, granted } => {
                 self.settle(thread, Origin::Unknown);
-                self.open.insert(thread, Check { capability, target, granted, time });
+                self.open.insert(thread, Check { capability, target, holder, granted, time });
             }
             What::Made { thread: new, name } => {
                 self.settle(thread, Origin::Unknown);
@@ -128,7 +132,12 @@ impl Tally {
         let uses = match check {
             Check { granted: false, .. } => &mut self.denied,
             Check { target, .. } if target == self.host => &mut self.used,
-            Check { .. } => &mut self.elsewhere,
+            Check { capability, holder, .. } => {
+                if holder == self.host {
+                    self.reached = self.reached.with(capability);
+                }
+                &mut self.elsewhere
+            }
         };
         let first = Use { first: check.time, ..Use::default() };
         let one = uses.entry(check.capability).or_insert(first);
@@ -164,7 +173,8 @@ mod tests {
     }
 
     fn check(thread: i32, capability: u8, target: u64, granted: bool) -> Event {
-        Event { thread, what: What::Check { capability, target, granted } }
+        let holder = if granted { target } else { 0 };
+        Event { thread, what: What::Check { capability, target, holder, granted } }
     }
 
     fn stack(thread: i32, address: u64) -> Event {
@@ -199,6 +209,15 @@ mod tests {
         assert_eq!(tally.memory, 1);
         assert_eq!(tally.denied.keys().collect::<Vec<_>>(), [&13, &27]);
         assert_eq!(tally.elsewhere.keys().collect::<Vec<_>>(), [&12]);
+        assert_eq!(tally.reached, Set::NONE);
+    }
+
+    #[test]
+    fn who_reaches_into_a_user_namespace_may_need_it_outside() {
+        let what = What::Check { capability: 21, target: CONTAINER, holder: HOST, granted: true };
+        let tally = tally(vec![check(7, 12, CONTAINER, true), Event { thread: 7, what }]);
+        assert_eq!(tally.elsewhere.keys().collect::<Vec<_>>(), [&12, &21]);
+        assert_eq!((tally.set(), tally.reached), (Set::NONE, Set::NONE.with(21)));
     }
 
     #[test]

@@ -166,6 +166,11 @@ fn json(report: &impl Serialize) -> String {
     serde_json::to_string(report).unwrap_or_default() + "\n"
 }
 
+/// How a path is in JSON, which has no bytes: without those that are no text.
+fn lossy<S: serde::Serializer>(path: &impl AsRef<Path>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&path.as_ref().display())
+}
+
 /// Writes `text` to standard output: `status`, unless that fails.
 fn print(messages: Messages, text: &str, status: u8) -> u8 {
     let mut out = io::stdout();

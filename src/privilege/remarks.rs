@@ -132,12 +132,16 @@ fn about_filter(seccomp: &Seccomp, foreign: Action, remarks: &mut Vec<String>) {
             open.join(" and ")
         ));
     }
-    if calls::find("execve").is_some_and(|call| gets(seccomp, call) > 0) {
-        remarks.push(
-            "the filter does not let execve(2) through: the command itself cannot be started"
-                .to_owned(),
-        );
-    }
+    remarks.extend(keeps_from_starting(seccomp).map(str::to_owned));
+}
+
+/// Why the filter keeps the command itself from being started, if it does.
+#[must_use]
+pub fn keeps_from_starting(seccomp: &Seccomp) -> Option<&'static str> {
+    let call = calls::find("execve")?;
+    (gets(seccomp, call) > 0).then_some(
+        "the filter does not let execve(2) through: the command itself cannot be started",
+    )
 }
 
 /// How much an action keeps a call from happening: 0 not at all.

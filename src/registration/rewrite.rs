@@ -37,6 +37,10 @@ pub fn wrapped(from: &Path, to: &Path, only: &[String], chain: &Chain) -> Result
         let is_changed = matches!(outcome, Outcome::Changed(_));
         let hook = definition::read(text.as_bytes(), Runtime::Podman).hook;
         match hook.map(|hook| (file::program(&root, &hook.path), hook.path)) {
+            // A runtime takes it from the bundle, and kubens-hook looks it up in PATH.
+            Some((_, path)) if is_changed && !path.starts_with('/') => {
+                Err(format!("its program {} is no absolute path", quoted(&path)))
+            }
             // Passed over now; wrapped, it would fail each container.
             Some((program, path)) if is_changed && program != Program::Fine => {
                 Err(format!("its program {} cannot be run", quoted(&path)))

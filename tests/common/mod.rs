@@ -7,6 +7,7 @@ pub(crate) mod node;
 pub(crate) mod random;
 pub(crate) mod services;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -171,4 +172,21 @@ impl Drop for Host {
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
     }
+}
+
+/// The files below `root`, by their paths from there.
+pub(crate) fn files(root: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut rooms = vec![root.to_owned()];
+    while let Some(room) = rooms.pop() {
+        for entry in fs::read_dir(room).unwrap() {
+            let path = entry.unwrap().path();
+            if path.symlink_metadata().unwrap().is_dir() {
+                rooms.push(path);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    found
 }

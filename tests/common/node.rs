@@ -33,6 +33,13 @@ const PATIENCE_AT_THE_END: Duration = Duration::from_secs(150);
 /// The node's script, see there.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/node.sh");
 
+/// podman's overlays need devices that not every machine lets anybody make.
+pub(crate) const STORAGE: &str = "[storage]
+driver = \"vfs\"
+runroot = \"/run/containers/storage\"
+graphroot = \"/var/lib/containers/storage\"
+";
+
 /// Where systemd is.
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
 

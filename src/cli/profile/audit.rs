@@ -144,10 +144,11 @@ struct Object<'a> {
     version: u32,
     #[serde(flatten)]
     report: &'a Report,
-    output: Option<&'a Path>,
+    output: Option<String>,
 }
 
 fn as_json(report: &Report, output: Option<&Path>) -> String {
+    let output = output.map(|path| path.to_string_lossy().into_owned());
     json(&Object { version: 1, report, output })
 }
 

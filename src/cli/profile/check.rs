@@ -31,6 +31,7 @@ pub(super) struct Check {
 /// What is to be said of a profile.
 #[derive(Serialize)]
 struct Verdict {
+    #[serde(serialize_with = "crate::cli::lossy")]
     path: PathBuf,
     valid: bool,
     errors: Vec<Mistake>,

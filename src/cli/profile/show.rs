@@ -139,6 +139,7 @@ fn in_words(set: Set, known: Set) -> String {
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
+    #[serde(serialize_with = "crate::cli::lossy")]
     path: &'a Path,
     profile: Document,
     command: Option<Command>,

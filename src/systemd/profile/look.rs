@@ -3,6 +3,7 @@
 use crate::message::{chain, quoted};
 use crate::privilege::find::{DIRECTORIES, in_directory, is_name, read};
 use crate::privilege::profile::Profile;
+use crate::privilege::remarks::keeps_from_starting;
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::compile::compile;
 use crate::privilege::{Error, find};
@@ -20,7 +21,7 @@ pub enum Look {
         /// Whether it filters system calls.
         with_seccomp: bool,
     },
-    /// None, or one that the shim refuses, for this reason.
+    /// None, or one with which the shim starts nothing, for this reason.
     Unusable(String),
 }
 
@@ -56,6 +57,9 @@ fn take(root: &Path, name: &str) -> Result<Profile, String> {
     let wrong = |error| said(Error::Wrong(path.clone(), error));
     let profile = Profile::parse(&text).map_err(wrong)?;
     if let Some(seccomp) = &profile.seccomp {
+        if let Some(reason) = keeps_from_starting(seccomp) {
+            return Err(reason.to_owned());
+        }
         let foreign = profile.foreign_action.unwrap_or(Action::Allow);
         compile(seccomp, foreign).map_err(|error| said(Error::Compile(path, error)))?;
     }
@@ -108,6 +112,8 @@ mod tests {
         fs::write(&path, "{\n  \"drop\": [\"CAP_SYS_BOOTS\"]\n}").unwrap();
         let said = reason(root.path(), "/a.json");
         assert!(said.starts_with("profile '/a.json', line 2"), "{said}");
+        fs::write(&path, r#"{ "seccomp": { "defaultAction": "SCMP_ACT_ERRNO" } }"#).unwrap();
+        assert!(reason(root.path(), "/a.json").contains("does not let execve(2) through"));
         fs::write(&path, r#"{ "drop": [] }"#).unwrap();
         assert_eq!(look(root.path(), "/a.json"), NOTHING);
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
