@@ -11,6 +11,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::marker::PhantomData;
 
+/// An object that has more members is none that we know.
+const MOST_MEMBERS: usize = 1000;
+
 /// What is wrong with a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -92,6 +95,12 @@ impl<'de, T: Object> Visitor<'de> for Members<T> {
         while let Some(key) = map.next_key::<String>()? {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format!("key '{key}' is there twice")));
+            }
+            // Each is compared with all before it.
+            if seen.len() == MOST_MEMBERS {
+                return Err(A::Error::custom(format!(
+                    "there are more than {MOST_MEMBERS} members"
+                )));
             }
             if !object.member(&key, &mut map)? {
                 return Err(A::Error::custom(unknown("key", &key, T::near(&key))));

@@ -274,6 +274,17 @@ fn after_a_container_nothing_of_ours_fails() {
         assert_eq!((done.status, done.err.lines().count()), (0, 1), "{words}: {done:?}");
         host.sh("mkdir -p /run/bundle").ok();
     }
+    // Wrong words, and a state that is too large or does not end.
+    run("kubens-hook --none -- touch /run/ran", STOPPED).refused(0, &["see --help"]);
+    run("kubens-hook --none", CREATING).refused(1, &["see --help"]);
+    let large = format!(
+        r#"{},"annotations":{{"a":"{}"}}}}"#,
+        &STOPPED[..STOPPED.len() - 1],
+        "x".repeat(1 << 20)
+    );
+    run("kubens-hook -- touch /run/ran", &large).refused(0, &["larger than 1024 KiB"]);
+    run("(cat; sleep 3) | kubens-hook --timeout 1", &STOPPED[..STOPPED.len() - 1])
+        .refused(0, &["did not end within --timeout"]);
     for state in [
         STOPPED.replace("1.0.2", "9.0.2"),
         STOPPED.replace('}', ""),

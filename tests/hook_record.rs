@@ -559,6 +559,14 @@ fn a_hook_that_is_missing_is_told_once_and_counted_as_a_failure() {
     assert_eq!(desk.records().pop().unwrap()["started"], Value::Null);
     let stats: Value = serde_json::from_str(desk.stats(&["--json"]).ok()).unwrap();
     assert_eq!(stats["hooks"][1]["failures"], 1);
+    // Whatever the runtime has closed.
+    for closed in ["1>&-", "2>&-", "1>&- 2>&-"] {
+        let script = format!("exec \"$@\" {closed}");
+        let prefix = ["sh", "-c", &script, "sh"];
+        let hook = desk.start_after(&prefix, Some(&desk.records), &["/no/such/hook"]);
+        assert_eq!(hook.done().1.status, 1, "{closed}");
+        assert_eq!(desk.records().pop().unwrap()["started"], Value::Bool(false), "{closed}");
+    }
 }
 
 #[test]

@@ -615,6 +615,18 @@ mod calls {
     }
 
     #[test]
+    fn many_arguments_ask_for_no_memory_once_the_filter_is_there() {
+        let place = Place::new();
+        let memory =
+            json!({ "names": ["brk", "mmap", "mremap", "munmap"], "action": "SCMP_ACT_KILL" });
+        let path = place.profile("filter", &filter("SCMP_ACT_ALLOW", &json!([memory])));
+        let program = place.program("call", &program(Door::Native, MKDIR, [0; 3]));
+        let done =
+            place.sh(&format!("kubens-exec --profile {path} {program} $(seq 20000) 2>&1; exit $?"));
+        assert_eq!(done.status, EFAULT, "{done:?}");
+    }
+
+    #[test]
     fn a_list_of_what_is_allowed_has_a_default() {
         let place = Place::new();
         let needed = json!(["execve", "rt_sigaction", "exit_group", "s390_runtime_instr"]);

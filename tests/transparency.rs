@@ -3,7 +3,8 @@
 //!
 //! Each case sets up something odd in a fresh process, which then becomes a probe, once directly and
 //! once through `kubens-exec` and `kubensenter`. The probe reports all that it inherited; the
-//! reports must be equal to the byte. This file is its own probe and has its own `main`, free of the
+//! reports must be equal to the byte. So must they be with a profile, when directly the same is taken
+//! away. This file is its own probe and has its own `main`, free of the
 //! language's start-up: that changes SIGPIPE, which is among what is tried.
 #![no_main]
 #![allow(
@@ -352,6 +353,7 @@ impl Place {
         fs::create_dir(&reports).unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
         fs::set_permissions(&reports, open).unwrap();
+        fs::write(scratch.join("profile.json"), r#"{"drop": ["CAP_SYS_BOOT"]}"#).unwrap();
         let pin = scratch.join("kubens/mnt");
         let status = Command::new(program("kubens"))
             .args([
@@ -384,12 +386,21 @@ impl Place {
 
     /// Compares the reports of a case.
     fn compare(&self, case: &Case) -> Result<(), String> {
-        let direct = self.report(case, None)?;
+        self.compare_with(case, false)?;
+        // To drop takes CAP_SETPCAP, which another user lacks.
+        if case.name.starts_with("another user") { Ok(()) } else { self.compare_with(case, true) }
+    }
+
+    fn compare_with(&self, case: &Case, profile: bool) -> Result<(), String> {
+        let direct = self.report(case, None, profile)?;
+        if profile && !direct.text.contains("may ever reboot 0") {
+            return Err(format!("the capability is not gone:\n{}", direct.text));
+        }
         if !direct.text.contains(case.proof) {
             return Err(format!("{:?} is not in the report:\n{}", case.proof, direct.text));
         }
         for shim in ["kubens-exec", "kubensenter"] {
-            let through = self.report(case, Some(shim))?;
+            let through = self.report(case, Some(shim), profile)?;
             if through.namespace != self.inside {
                 return Err(format!(
                     "{shim}: not in the pinned namespace, but {}",
@@ -406,14 +417,16 @@ impl Place {
         Ok(())
     }
 
-    /// Runs the probe as the case has it, through a shim or directly.
-    fn report(&self, case: &Case, shim: Option<&str>) -> Result<Report, String> {
+    /// Runs the probe as the case has it, through a shim or directly; with `profile` without the capability
+    /// to reboot.
+    fn report(&self, case: &Case, shim: Option<&str>, profile: bool) -> Result<Report, String> {
         let file = self.scratch.join("reports/report");
         let _ = fs::remove_file(&file);
         let c_string = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
         let probe = c_string(&self.scratch.join("probe"));
         let report = c_string(&file);
         let pin = c_string(&self.scratch.join("kubens/mnt"));
+        let file_of_profile = c_string(&self.scratch.join("profile.json"));
         let mut argv: Vec<&CStr> = Vec::new();
         let program = match shim {
             None => {
@@ -421,7 +434,11 @@ impl Place {
                 probe.clone()
             }
             Some(shim) => {
-                argv.extend([c"shim", c"--namespace", &pin, c"--argv0", case.argv0, c"--", &probe]);
+                argv.extend([c"shim", c"--namespace", &pin, c"--argv0", case.argv0]);
+                if profile {
+                    argv.extend([c"--profile", &file_of_profile]);
+                }
+                argv.extend([c"--", &probe]);
                 c_string(&self.scratch.join(shim))
             }
         };
@@ -432,6 +449,9 @@ impl Place {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
                 (case.prepare)();
+                if profile && shim.is_none() {
+                    prctl(libc::PR_CAPBSET_DROP, 22);
+                }
                 execve(&program, &argv, case.environment);
             }
         };

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use serde_core::de::{IgnoredAny, MapAccess};
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fmt;
 use std::fs::File;
@@ -121,10 +122,13 @@ impl Configuration {
         let document: Document = json::parse(bytes)?;
         let root = bundle.join(document.root.unwrap_or_default().path.unwrap_or_default());
         let mut volumes: Vec<Volume> = Vec::new();
-        for Read(mount) in document.mounts {
+        let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+        // What is mounted over it counts: from the last one on. Whoever makes a pod says how many there are.
+        for Read(mount) in document.mounts.into_iter().rev() {
             let destination = PathBuf::from(mount.destination.unwrap_or_default());
-            // What is mounted over it counts.
-            volumes.retain(|volume| volume.destination != destination);
+            if !seen.insert(destination.clone()) {
+                continue;
+            }
             let is_bind = mount.kind.as_deref() == Some("bind")
                 || mount.options.iter().any(|option| option == "bind" || option == "rbind");
             if !is_bind {
@@ -134,6 +138,7 @@ impl Configuration {
                 volumes.push(Volume { destination, source: bundle.join(source), propagation });
             }
         }
+        volumes.reverse();
         Ok(Self { root, volumes })
     }
 }
@@ -286,6 +291,17 @@ mod tests {
         let expected = ("/a".to_owned(), "/b/x".to_owned(), Propagation::Slave);
         assert_eq!(volumes(&format!("[{}]", list[0])), [expected]);
         assert_eq!(volumes("null"), []);
+    }
+
+    #[test]
+    fn many_volumes_take_no_long_time() {
+        let mount = |n: usize| {
+            format!(r#"{{"destination":"/{n}","type":"bind","source":"/s","options":["slave"]}}"#)
+        };
+        let mounts: Vec<String> = (0..50_000).map(mount).collect();
+        let began = std::time::Instant::now();
+        assert_eq!(volumes(&format!("[{}]", mounts.join(","))).len(), 50_000);
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::hook::error::Error;
 use crate::hook::input;
-use crate::kernel::exec::execve;
+use crate::kernel::exec::{Vector, execve};
 use crate::message::{Messages, quoted};
 use crate::namespace::find::find;
 use crate::namespace::join::join;
@@ -18,6 +18,7 @@ use crate::shim::run::{cannot_execute, find_command};
 use nix::unistd::{chdir, dup2_stdin, getcwd};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
+use std::iter;
 use std::path::Path;
 
 /// What the other hook is given.
@@ -57,11 +58,10 @@ pub fn chain(
     let name = hook.words.first().copied().unwrap_or_default();
     let program = find_command(name).map_err(Error::Command)?;
     dup2_stdin(&state).map_err(|errno| Error::Input(input::Error::GiveOn(errno)))?;
+    // Before a filter is there: to ask for memory may be what it forbids.
+    let argv0 = hook.argv0.unwrap_or(name);
+    let argv = Vector::new(iter::once(argv0).chain(hook.words.iter().skip(1).copied()));
     hook.privileges.shed().map_err(Error::Privilege)?;
-    let mut argv = hook.words.to_vec();
-    if let (Some(first), Some(argv0)) = (argv.first_mut(), hook.argv0) {
-        *first = argv0;
-    }
     Err(become_it(&program, &argv))
 }
 
@@ -94,6 +94,6 @@ fn join_and_stay(
 }
 
 /// The last step: this process is the other hook from here on. Returns why it is not.
-fn become_it(program: &CString, words: &[&CStr]) -> Error {
-    Error::Command(cannot_execute(program, execve(program, words)))
+fn become_it(program: &CString, argv: &Vector<'_>) -> Error {
+    Error::Command(cannot_execute(program, execve(program, argv)))
 }

@@ -15,6 +15,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 
+/// How many volumes are told of: whoever makes a pod has room for ten thousands.
+const TOLD: usize = 8;
+
 /// Named after what failed.
 #[derive(Debug)]
 pub enum Error {
@@ -83,11 +86,14 @@ impl fmt::Display for Error {
             Self::Volumes(id, faults) => {
                 write!(out, "container {}", quoted(id))?;
                 let mut between = ": ";
-                for fault in faults {
+                for fault in faults.iter().take(TOLD) {
                     write!(out, "{between}{fault}")?;
                     between = "; ";
                 }
-                Ok(())
+                match faults.len().saturating_sub(TOLD) {
+                    0 => Ok(()),
+                    more => write!(out, "; and {more} more"),
+                }
             }
         }
     }
@@ -109,5 +115,30 @@ impl StdError for Error {
             Self::Join(_, error) => Some(error),
             Self::ReadDirectory(errno) | Self::EnterDirectory(_, errno) => Some(errno),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hook::bundle::{Propagation, Volume};
+    use crate::hook::volumes::Why;
+
+    #[test]
+    fn some_volumes_are_told_and_the_others_counted() {
+        let fault = |number: usize| {
+            let destination = format!("/v{number}").into();
+            let propagation = Propagation::Slave;
+            Fault {
+                volume: Volume { destination, source: "/s".into(), propagation },
+                why: Why::Unjoined,
+            }
+        };
+        let told = |count: usize| {
+            Error::Volumes("c1".to_owned(), (0..count).map(fault).collect()).to_string()
+        };
+        assert!(told(TOLD).contains("'/v7'") && !told(TOLD).contains(" more"));
+        let text = told(20_000);
+        assert!(text.ends_with("; and 19992 more") && text.len() < 4096, "{}", text.len());
     }
 }

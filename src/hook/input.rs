@@ -95,12 +95,11 @@ impl Deadline {
     }
 }
 
-/// All of standard input, up to its end.
+/// Reads all of standard input, up to its end, into `bytes`.
 ///
 /// # Errors
-/// [`Error`]; EBADF among them when standard input is closed.
-pub fn read_all(deadline: Deadline) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
+/// [`Error`]; EBADF among them when standard input is closed. What was read until then is in `bytes`.
+pub fn read_all(bytes: &mut Vec<u8>, deadline: Deadline) -> Result<(), Error> {
     let mut buffer = [0; 8192];
     let mut must_wait = deadline.0.is_some();
     loop {
@@ -108,7 +107,7 @@ pub fn read_all(deadline: Deadline) -> Result<Vec<u8>, Error> {
             wait(deadline)?;
         }
         match read(stdin(), &mut buffer) {
-            Ok(0) => return Ok(bytes),
+            Ok(0) => return Ok(()),
             Ok(length) => bytes.extend_from_slice(buffer.get(..length).unwrap_or_default()),
             // Whoever gave it may have made it non-blocking.
             Err(Errno::EAGAIN) => must_wait = true,

@@ -16,6 +16,7 @@ use crate::privilege::Privileges;
 use crate::shim::help::print;
 use crate::shim::plan::{Choice, Environment};
 use std::ffi::{CStr, CString, OsStr};
+use std::io::{IsTerminal, stdin};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -31,16 +32,19 @@ pub fn run(arguments: &[&CStr]) -> i32 {
         Ok(Request::Run(options, words)) => (options, words),
         Ok(Request::Help) => return print_or_fail(help::HELP),
         Ok(Request::Version) => return print_or_fail(help::VERSION),
-        Err(error) => return refuse(messages, &Error::Usage(error), false),
+        Err(error) => {
+            messages.error(&Error::Usage(error));
+            return if is_after_container() { 0 } else { FAILURE };
+        }
     };
     // crun starts the first hook with all signals blocked. A program that blocks none itself could not be
     // ended by anything but SIGKILL, and the alarm of --timeout would never arrive.
     signals::unblock_all();
     let deadline = Deadline::after(options.timeout);
-    let bytes = match input::read_all(deadline) {
-        Ok(bytes) => bytes,
-        Err(error) => return refuse(messages, &Error::Input(error), false),
-    };
+    let mut bytes = Vec::new();
+    if let Err(error) = input::read_all(&mut bytes, deadline) {
+        return refuse(messages, &Error::Input(error), state::says_stopped(&bytes));
+    }
     let state = match State::parse(&bytes) {
         Ok(state) => state,
         Err(error) => {
@@ -63,6 +67,19 @@ fn refuse(messages: Messages, error: &Error, is_stopped: bool) -> i32 {
         return 0;
     }
     FAILURE
+}
+
+/// Whether a state on standard input is of a stopped container: asked when the command line is wrong, and
+/// nothing else is done with it.
+fn is_after_container() -> bool {
+    if stdin().is_terminal() {
+        return false;
+    }
+    signals::unblock_all();
+    let mut bytes = Vec::new();
+    // The runtime has written it already, or never will.
+    let _ = input::read_all(&mut bytes, Deadline::after(Some(1)));
+    state::says_stopped(&bytes)
 }
 
 fn print_or_fail(text: &str) -> i32 {

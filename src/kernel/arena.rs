@@ -23,8 +23,9 @@ const ALIGNMENT: usize = 16;
 /// Hands out a room of `SIZE` bytes, and what the C library has when that is used up. What came from the
 /// room is never handed out twice: what is given back stays unused.
 #[derive(Debug)]
-#[repr(align(16))]
+#[repr(C, align(16))]
 pub struct Arena<const SIZE: usize> {
+    /// At the very start, which is aligned.
     room: UnsafeCell<[u8; SIZE]>,
     /// How much of the room is taken, from its end on. All of this is zero at first, and no part of the
     /// program's file.

@@ -5,9 +5,8 @@ use crate::privilege::profile::{Keep, Profile};
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::architecture::Architecture;
 use crate::privilege::seccomp::calls;
-use crate::privilege::seccomp::filter::{
-    Condition, FLAG_LOG, FLAG_SPEC_ALLOW, Operator, Rule, Seccomp,
-};
+use crate::privilege::seccomp::condition::{Condition, Operator};
+use crate::privilege::seccomp::filter::{FLAG_LOG, FLAG_SPEC_ALLOW, Rule, Seccomp};
 use serde::Serialize;
 
 /// What serialises to the text of a profile: read again it is the same profile.

@@ -3,7 +3,7 @@
 use crate::privilege::capability::{self, Set};
 use crate::privilege::profile::{Keep, Profile};
 use crate::privilege::seccomp::action::Action;
-use crate::privilege::seccomp::architecture::SERVED;
+use crate::privilege::seccomp::architecture::{Architecture, SERVED};
 use crate::privilege::seccomp::calls::{self, Call};
 use crate::privilege::seccomp::compile::{covered, without_number};
 use crate::privilege::seccomp::filter::Seccomp;
@@ -132,6 +132,14 @@ fn about_filter(seccomp: &Seccomp, foreign: Action, remarks: &mut Vec<String>) {
             open.join(" and ")
         ));
     }
+    let by_others = by_others(seccomp, &covered);
+    if !by_others.is_empty() {
+        remarks.push(format!(
+            "32-bit programs can walk round the conditions on {} by socketcall and ipc, whose arguments no \
+             filter sees: forbid these two, too",
+            by_others.join(" ")
+        ));
+    }
     remarks.extend(keeps_from_starting(seccomp).map(str::to_owned));
 }
 
@@ -142,6 +150,24 @@ pub fn keeps_from_starting(seccomp: &Seccomp) -> Option<&'static str> {
     (gets(seccomp, call) > 0).then_some(
         "the filter does not let execve(2) through: the command itself cannot be started",
     )
+}
+
+/// The calls that are forbidden by their arguments alone, and that another one makes which is let through.
+fn by_others(seccomp: &Seccomp, covered: &[Architecture]) -> Vec<&'static str> {
+    let denied = seccomp.rules.iter().filter(|rule| denies(rule.action) > 0);
+    let conditional =
+        denied.filter(|rule| !rule.conditions.is_empty()).flat_map(|rule| &rule.calls);
+    let is_open = |call: &&Call| {
+        covered
+            .iter()
+            .filter_map(|one| one.multiplexer(**call))
+            .any(|by| gets(seccomp, by.call) == 0)
+            && gets(seccomp, **call) == 0
+    };
+    let mut names: Vec<&str> = conditional.filter(is_open).map(|call| calls::name(*call)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// How much an action keeps a call from happening: 0 not at all.
@@ -230,6 +256,24 @@ mod tests {
         let all: Vec<&str> = SERVED.iter().map(|one| one.name()).collect();
         let all = format!(r#", "architectures": {all:?}{deny}"#);
         assert!(!is_open(&of_filter(&all, "")));
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn ways_round_a_condition_are_told() {
+        let of = |architecture: &str, more: &str| {
+            of_filter(
+                &format!(
+                    r#", "architectures": ["SCMP_ARCH_{architecture}"], "syscalls": [{{"names": ["socket"],
+                    "action": "SCMP_ACT_ERRNO", "args": [{{"index": 0, "value": 40, "op": "SCMP_CMP_EQ"}}]}}{more}]"#
+                ),
+                "",
+            )
+        };
+        let is_open = |text: &str| text.contains("conditions on socket by socketcall");
+        assert!(is_open(&of("X86", "")) && !is_open(&of("X86_64", "")));
+        let denied = r#", {"names": ["socketcall"], "action": "SCMP_ACT_ERRNO"}"#;
+        assert!(!is_open(&of("X86", denied)));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The steps, in their order: parse, read what is to be taken away, find and trust the pin, join it,
-//! check its root, working directory, find COMMAND, shed privileges, exec. A failure at any step is before exec, and after it nothing of
-//! ours runs.
+//! check its root, working directory, find COMMAND, shed privileges, exec. A failure at any step is before
+//! exec, and after it nothing of ours runs.
 
 use crate::elevation;
-use crate::kernel::exec::execve;
+use crate::kernel::exec::{Vector, execve};
 use crate::message::{Level, Messages, plain, quoted};
 use crate::namespace::find::find;
 use crate::namespace::join::join;
@@ -79,8 +79,9 @@ fn carry_out(program: Program, plan: &Plan<'_>, messages: Messages) -> Result<In
             messages.debug(format_args!("{}", plain(&note)));
         }
     }
+    // Before a filter is there: to ask for memory may be what it forbids.
+    let argv = Vector::new(plan.argv.iter().map(Word::as_c_str));
     privileges.shed().map_err(Error::Privilege)?;
-    let argv: Vec<&CStr> = plan.argv.iter().map(Word::as_c_str).collect();
     Err(cannot_execute(&command, execve(&command, &argv)))
 }
 

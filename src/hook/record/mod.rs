@@ -12,6 +12,7 @@ pub mod line;
 use crate::kernel::{process, signals};
 use crate::message::{Messages, chain};
 use line::{Ending, Record};
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc::{self, STDIN_FILENO, STDOUT_FILENO};
 use nix::sys::stat::Mode;
@@ -68,7 +69,8 @@ impl Clock {
 /// parent; the kernel forgets that when HOOK is setuid, setgid, has file capabilities, or a security
 /// module gives it another domain (`PR_SET_PDEATHSIG(2const)`).
 ///
-/// The time is taken from `clock` on. This process must have no other thread. Where no process can be made, `child` runs in this one.
+/// The time is taken from `clock` on. This process must have no other thread. Where no process can be
+/// made, `child` runs in this one.
 pub fn run(
     directory: &Path,
     clock: Clock,
@@ -86,7 +88,10 @@ pub fn run(
         signals::unblock_all();
     };
     let parent = getpid();
+    // Where a standard descriptor is closed it would be one end: clones are above them.
+    let apart = |end: OwnedFd| end.try_clone().map_err(|_| Errno::EMFILE);
     let pair = pipe2(OFlag::O_CLOEXEC);
+    let pair = pair.and_then(|(failed, fails)| Ok((apart(failed)?, apart(fails)?)));
     match pair.and_then(|(failed, fails)| process::fork().map(|side| (side, failed, fails))) {
         Err(errno) => {
             messages.warning(format_args!("cannot make a process to record: {}", errno.desc()));

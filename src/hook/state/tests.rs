@@ -185,6 +185,18 @@ fn what_is_there_twice_is_refused() {
 }
 
 #[test]
+fn many_members_are_refused_before_they_take_long() {
+    let members = |count: usize| {
+        let members: Vec<String> = (0..count).map(|n| format!("\"{n}\":0")).collect();
+        with("annotations", &format!("{{}},{}", members.join(",")))
+    };
+    let began = Instant::now();
+    assert!(members(900).is_ok());
+    assert!(members(100_000).unwrap_err().contains("more than 1000 members"));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
 fn many_annotations_take_no_long_time() {
     let annotations: Vec<String> = (0..50_000).map(|n| format!("\"{n:06}\":\"\"")).collect();
     let began = Instant::now();

@@ -58,6 +58,57 @@ const NAMES: [(&str, Architecture); 24] = [
     ("SCMP_ARCH_SHEB", Other),
 ];
 
+/// What socketcall(2) makes, from 1 on (linux/net.h).
+const OF_SOCKETCALL: [&str; 20] = [
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+];
+
+/// What ipc(2) makes (linux/ipc.h).
+const OF_IPC: [(&str, u64); 12] = [
+    ("semop", 1),
+    ("semget", 2),
+    ("semctl", 3),
+    ("semtimedop", 4),
+    ("msgsnd", 11),
+    ("msgrcv", 12),
+    ("msgget", 13),
+    ("msgctl", 14),
+    ("shmat", 21),
+    ("shmdt", 22),
+    ("shmget", 23),
+    ("shmctl", 24),
+];
+
+/// A call that makes several others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Multiplexer {
+    /// It.
+    pub call: Call,
+    /// What of its first argument, of 32 bits, says which.
+    pub mask: u64,
+    /// The one that is meant.
+    pub value: u64,
+}
+
 /// That of this program.
 pub const NATIVE: Architecture = if cfg!(target_arch = "x86_64") {
     X86_64
@@ -110,6 +161,34 @@ impl Architecture {
             Riscv64 => of(4).into_iter().collect(),
             Other => Vec::new(),
         }
+    }
+
+    /// Further numbers under which `call` was served by mistake: Linux before 5.4 serves the entries of x32
+    /// without its bit, too (seccomp(2)). To forbid it is to forbid these.
+    #[must_use]
+    pub fn stray_number(self, call: Call) -> Option<u32> {
+        if self == X86_64 { calls::of_x32(call) } else { None }
+    }
+
+    /// The call that makes `call` when its first argument says so.
+    #[must_use]
+    pub fn multiplexer(self, call: Call) -> Option<Multiplexer> {
+        if self != X86 {
+            return None;
+        }
+        let name = calls::name(call);
+        let place = |names: &[&str]| names.iter().position(|known| *known == name);
+        if let Some(index) = place(&OF_SOCKETCALL) {
+            let value = u64::try_from(index).ok()? + 1;
+            return Some(Multiplexer {
+                call: calls::find("socketcall")?,
+                mask: 0xffff_ffff,
+                value,
+            });
+        }
+        let (_, value) = OF_IPC.iter().find(|(known, _)| *known == name)?;
+        // The upper half is a version (ipc/syscall.c).
+        Some(Multiplexer { call: calls::find("ipc")?, mask: 0xffff, value: *value })
     }
 
     /// Its name in the specification.

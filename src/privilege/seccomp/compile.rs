@@ -9,7 +9,9 @@
 use crate::privilege::seccomp::action::Action;
 use crate::privilege::seccomp::architecture::{Architecture, NATIVE, SERVED, X32_BIT};
 use crate::privilege::seccomp::calls::{self, Call};
-use crate::privilege::seccomp::filter::{Condition, Operator, Rule, Seccomp};
+use crate::privilege::seccomp::condition::{Condition, Operator};
+use crate::privilege::seccomp::filter::{Rule, Seccomp};
+use nix::libc;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, sock_filter,
@@ -17,6 +19,9 @@ use seccompiler::{
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+
+/// The most instructions that the kernel takes (`BPF_MAXINSNS`).
+const MOST: usize = 4096;
 
 /// The instructions that seccompiler begins with: they look at the architecture.
 const PROLOGUE: usize = 3;
@@ -106,7 +111,11 @@ pub fn compile(seccomp: &Seccomp, foreign: Action) -> Result<Vec<BpfProgram>, Er
             let body = body(&part, *architecture, target)?;
             let mut program = prologue(*architecture);
             program.extend(body.into_iter().skip(PROLOGUE));
-            programs.push((*architecture == NATIVE && part.is_about_seccomp(), program));
+            if program.len() > MOST {
+                return Err(BackendError::FilterTooLarge(program.len()).into());
+            }
+            let is_last = *architecture == NATIVE && part.forbids_more(seccomp.flags);
+            programs.push((is_last, program));
         }
     }
     programs.sort_by_key(|(is_last, _)| *is_last);
@@ -123,14 +132,23 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Whether this part may forbid the call that installs the next one.
-    fn is_about_seccomp(&self) -> bool {
+    /// Whether this part may forbid the call that installs the next one, with these flags.
+    fn forbids_more(&self, flags: u32) -> bool {
+        let passes = |action| matches!(action, Action::Allow | Action::Log);
         let seccomp = calls::find("seccomp");
         let mut about =
             self.rules.iter().filter(|rule| rule.calls.iter().any(|call| Some(*call) == seccomp));
-        match self.others {
-            Action::Allow => about.next().is_some(),
-            _ => !about.any(|rule| rule.conditions.is_empty()),
+        // Where the program is nobody knows yet.
+        let holds = |one: &Condition| match one.index {
+            0 => Some(one.holds(u64::from(libc::SECCOMP_SET_MODE_FILTER))),
+            1 => Some(one.holds(u64::from(flags))),
+            _ => None,
+        };
+        if passes(self.others) {
+            let may = |rule: &&Rule| rule.conditions.iter().all(|one| holds(one) != Some(false));
+            !passes(self.matched) && about.any(may)
+        } else {
+            !about.any(|rule| rule.conditions.iter().all(|one| holds(one) == Some(true)))
         }
     }
 }
@@ -161,7 +179,13 @@ fn body(
     // A call without conditions: an empty chain, whatever others say.
     let mut always: Vec<i64> = Vec::new();
     for rule in &part.rules {
-        for number in rule.calls.iter().flat_map(|call| architecture.numbers(*call)) {
+        // A stray number is forbidden with the others, and never allowed.
+        let stray = |call: Call| match part.matched {
+            Action::Allow => None,
+            _ => architecture.stray_number(call),
+        };
+        let numbers = |call: &Call| architecture.numbers(*call).into_iter().chain(stray(*call));
+        for number in rule.calls.iter().flat_map(numbers) {
             let chain = rules.entry(number.into()).or_default();
             if rule.conditions.is_empty() {
                 always.push(number.into());
@@ -169,6 +193,17 @@ fn body(
                 let conditions: Result<Vec<SeccompCondition>, BackendError> =
                     rule.conditions.iter().map(condition).collect();
                 chain.push(SeccompRule::new(conditions?)?);
+            }
+        }
+    }
+    // Its arguments are where no filter looks: a rule with conditions says nothing about it.
+    for rule in part.rules.iter().filter(|rule| rule.conditions.is_empty()) {
+        for by in rule.calls.iter().filter_map(|call| architecture.multiplexer(*call)) {
+            let is_it = SeccompCmpOp::MaskedEq(by.mask);
+            let is_it = SeccompCondition::new(0, SeccompCmpArgLen::Dword, is_it, by.value)?;
+            let rule = SeccompRule::new(vec![is_it])?;
+            for number in architecture.numbers(by.call) {
+                rules.entry(number.into()).or_default().push(rule.clone());
             }
         }
     }
