@@ -2,8 +2,8 @@
 //! one line in DIR that tells how long it took and what became of it.
 //!
 //! Nothing about HOOK may be otherwise than without it, as far as a parent can help that: signals are
-//! passed on ([`attend`]), whoever kills the parent kills HOOK, and a record that cannot be written is
-//! a warning. [`line`] is what is written, [`file`] where.
+//! passed on (`attend`), whoever kills the parent kills HOOK, and a record that cannot be written is
+//! a warning. [`mod@line`] is what is written, [`mod@file`] where.
 
 mod attend;
 pub mod file;
