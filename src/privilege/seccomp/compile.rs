@@ -80,7 +80,10 @@ pub fn covered(seccomp: &Seccomp) -> Vec<Architecture> {
 #[must_use]
 pub fn without_number(seccomp: &Seccomp) -> Vec<&'static str> {
     let covered = covered(seccomp);
-    let is_none = |call: &Call| covered.iter().all(|one| one.numbers(*call).is_empty());
+    let has = |one: &Architecture, call: Call| {
+        !one.numbers(call).is_empty() || one.multiplexer(call).is_some()
+    };
+    let is_none = |call: &Call| !covered.iter().any(|one| has(one, *call));
     let listed = seccomp.rules.iter().flat_map(|rule| &rule.calls);
     let mut names: Vec<&str> =
         listed.filter(|call| is_none(call)).map(|call| calls::name(*call)).collect();

@@ -440,3 +440,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn calls_that_nobody_can_make_here_are_named() {
+    let named = |architectures: &str| {
+        let text = format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW", "architectures": [{architectures}], "syscalls": [{{
+                "names": ["send", "s390_runtime_instr", "read", "vm86"], "action": "SCMP_ACT_ERRNO"}}]}}"#
+        );
+        without_number(&filter(&text))
+    };
+    assert_eq!(named(""), ["s390_runtime_instr", "send", "vm86"]);
+    // There, socketcall makes one of them.
+    assert_eq!(named(r#""SCMP_ARCH_X86""#), ["s390_runtime_instr"]);
+}
