@@ -53,6 +53,34 @@ fn lint(runtime: &str, directories: &[&Path]) -> (i32, Vec<Value>) {
     (done.status, findings)
 }
 
+#[test]
+fn hooks_that_nobody_reads_are_told() {
+    let hook = r#"{"version": "1.0.0", "hook": {"path": "/bin/true"}, "when": {"always": true},
+        "stages": ["poststop"]}"#;
+    let root = directory(&[
+        ("bin/true", ""),
+        ("usr/share/containers/oci/hooks.d/a.json", hook),
+        ("etc/containers/oci/hooks.d/b.json", hook),
+        ("run/containers/oci/hooks.d/notes.txt", ""),
+    ]);
+    fs::set_permissions(root.path().join("bin/true"), fs::Permissions::from_mode(0o755)).unwrap();
+    let lint = |words: &[&str]| {
+        hooks(&[&["lint", "--root", root.path().to_str().unwrap()], words].concat())
+    };
+    let done = lint(&[]);
+    assert_eq!(done.status, 0, "{done:?}");
+    let told = "/etc/containers/oci/hooks.d: warning: has hook files, and is no directory that the settings name";
+    assert!(done.out.starts_with(told) && done.out.lines().count() == 1, "{done:?}");
+    // Where the settings name it, or somebody asks for another one, it is not.
+    let settings = root.path().join("etc/crio/crio.conf.d/x.conf");
+    fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    let named = "[crio.runtime]\nhooks_dir = [\"/usr/share/containers/oci/hooks.d\", \"/etc/containers/oci/hooks.d\"]\n";
+    fs::write(settings, named).unwrap();
+    for words in [&[][..], &["/usr/share/containers/oci/hooks.d"]] {
+        assert!(!lint(words).out.contains("that the settings name"), "{words:?}");
+    }
+}
+
 /// Podman with a store of its own and a runtime that starts nothing.
 struct Podman {
     directory: TempDir,

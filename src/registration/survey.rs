@@ -7,6 +7,7 @@
 //! with podman 4.3: `errors.Is` finds the first error at the bottom of those that follow).
 
 use crate::message::quoted;
+use crate::registration::configured::{ADMINISTRATORS, DEFAULT};
 use crate::registration::definition::{self, Hook, Reading, Remark};
 use crate::registration::document::{Place, text};
 use crate::registration::file::{self, Directory, Found, Held, Program};
@@ -31,6 +32,29 @@ pub struct Finding {
     pub what: String,
     /// Whether it is that the program of the hook is not there.
     pub is_missing_program: bool,
+}
+
+/// The usual directories with hook files that are none of those that the runtime reads.
+#[must_use]
+pub fn unread(read: &[Directory], root: &Rooted) -> Vec<Finding> {
+    let is_read = |path: &&Path| read.iter().any(|directory| directory.path == **path);
+    let usual = [DEFAULT, "/run/containers/oci/hooks.d", ADMINISTRATORS].map(Path::new);
+    let others = usual.iter().filter(|path| !is_read(path)).map(|path| file::directory(root, path));
+    let with_hooks = others.filter(|directory| {
+        directory
+            .files
+            .as_ref()
+            .is_ok_and(|files| files.iter().any(|file| file::is_hook_name(&file.name)))
+    });
+    let finding = |directory: Directory| Finding {
+        path: directory.path,
+        place: None,
+        severity: Severity::Warning,
+        consequence: Consequence::Skipped,
+        what: "has hook files, and is no directory that the settings name".to_owned(),
+        is_missing_program: false,
+    };
+    with_hooks.map(finding).collect()
 }
 
 /// A hook file that the runtime takes in.

@@ -3,7 +3,7 @@
 use crate::cli::hooks::{Seen, Whose, refused, text};
 use crate::cli::{DONE, FAILED, json, print};
 use crate::message::{Messages, plain};
-use crate::registration::survey::{Finding, survey};
+use crate::registration::survey::{Finding, survey, unread};
 use crate::registration::{Consequence, Runtime, Severity};
 use serde::Serialize;
 
@@ -30,8 +30,11 @@ impl Lint {
             Err(error) => return refused(messages, error),
         };
         let survey = survey(seen.runtime, &seen.directories, &seen.root);
+        // Who names directories asks for those alone.
+        let is_asked = !self.whose.directories.is_empty();
+        let unread = if is_asked { Vec::new() } else { unread(&seen.directories, &seen.root) };
         let findings: Vec<&Finding> =
-            seen.configured.findings.iter().chain(&survey.findings).collect();
+            seen.configured.findings.iter().chain(&survey.findings).chain(&unread).collect();
         let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
         let status = if is_wrong { FAILED } else { DONE };
         if self.json {
