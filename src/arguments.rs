@@ -86,3 +86,13 @@ pub fn command<'a>(
     let command = arguments.len().checked_sub(rest).and_then(|start| arguments.get(start..));
     Ok(command.unwrap_or_default())
 }
+
+/// Lets `check` see a command line of these words, behind a program's name.
+#[cfg(test)]
+pub(crate) fn given<T>(words: &[&[u8]], check: impl FnOnce(&[&CStr]) -> T) -> T {
+    let all = std::iter::once(&b"program"[..]).chain(words.iter().copied());
+    let owned: Vec<std::ffi::CString> =
+        all.map(|word| std::ffi::CString::new(word).unwrap()).collect();
+    let arguments: Vec<&CStr> = owned.iter().map(std::ffi::CString::as_c_str).collect();
+    check(&arguments)
+}

@@ -8,6 +8,7 @@
 //! - [`message`]: what the programs say on standard error, escaped, one write for each line.
 //! - [`arguments`]: what the command lines of the programs that exec have in common.
 //! - [`json`]: objects of JSON, read into types of our own by hand.
+//! - `new_file`: a file that is renamed once it is whole.
 //! - `near`: what a wrong word may have meant.
 //! - [`trusted`]: a file that nobody else may have written.
 //! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
@@ -36,6 +37,8 @@ pub mod message;
 pub mod mounts;
 pub mod namespace;
 mod near;
+#[cfg(feature = "admin")]
+mod new_file;
 pub mod privilege;
 #[cfg(feature = "admin")]
 pub mod registration;

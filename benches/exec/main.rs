@@ -5,7 +5,7 @@
 //! every round, so that whatever else the machine does hits all of them alike. The numbers are
 //! printed and never asserted.
 //!
-//! - [`programs`]: what is measured, compiled here.
+//! - [`programs`]: what is measured, compiled here ([`compile`]).
 //! - [`scene`]: the namespace that is joined, gone when this process ends.
 //! - [`race`]: the rounds, and their quantiles.
 //! - [`spawn`]: how a program is started, with nothing of a C library in between.
@@ -15,6 +15,8 @@
 //! `cargo bench --bench exec -- PROGRAM...` measures further shims beside it, and
 //! `KUBENS_BENCH_ROUNDS` sets the number of rounds.
 
+#[path = "../compile.rs"]
+mod compile;
 mod memory;
 mod programs;
 mod race;

@@ -1,12 +1,11 @@
 //! What is measured, compiled as it is released: the shim, the floor, and the command they become.
 
 use crate::Outcome;
-use std::env::{self, consts::ARCH};
-use std::ffi::OsString;
+use crate::compile::{Target, cargo, finish, release_target, rustc};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The crate, with the sources of the floor and the target.
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
@@ -39,7 +38,8 @@ pub(crate) struct Shim {
 impl Programs {
     /// Builds all of them; `others` are paths of further shims, which are there already.
     pub(crate) fn build<'a>(others: impl Iterator<Item = &'a String>) -> Outcome<Self> {
-        let (libc, triple, flags) = release_target()?;
+        let Target { triple, flags } = release_target()?;
+        let libc = if triple.ends_with("musl") { "musl" } else { "glibc" };
         let mut shims = Vec::new();
         for model in ["pic", "static"] {
             let path = shim(&triple, model, flags)?;
@@ -63,28 +63,14 @@ impl Programs {
     }
 }
 
-/// What the shim is released for here: the C library, the target's name, and the compiler's flags
-/// that it needs. musl if the compiler has it, as in `make release`.
-fn release_target() -> Outcome<(&'static str, String, &'static str)> {
-    let musl = format!("{ARCH}-unknown-linux-musl");
-    let arguments = ["--print=target-libdir", "--target", &musl];
-    let output = Command::new(rustc()).args(arguments).stderr(Stdio::inherit()).output()?;
-    let directory = String::from_utf8(output.stdout)?;
-    Ok(if Path::new(directory.trim_end()).is_dir() {
-        ("musl", musl, "")
-    } else {
-        ("glibc", format!("{ARCH}-unknown-linux-gnu"), "-C target-feature=+crt-static")
-    })
-}
-
 /// Builds the shim for `triple`, in a directory for each relocation model: so nothing is compiled
 /// twice.
-fn shim(triple: &str, model: &str, flags: &str) -> Outcome<PathBuf> {
+fn shim(triple: &str, model: &str, flags: &[&str]) -> Outcome<PathBuf> {
     let directory = Path::new(SCRATCH).join("exec").join(model);
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
         .current_dir(CRATE)
-        .env("RUSTFLAGS", format!("{flags} -C relocation-model={model}"))
+        .env("RUSTFLAGS", format!("{} -C relocation-model={model}", flags.join(" ")))
         .args(["build", "--quiet", "--release", "--locked", "--no-default-features"])
         .args(["--bin", "kubens-exec", "--target", triple, "--target-dir"])
         .arg(&directory);
@@ -115,16 +101,6 @@ fn bare(name: &str) -> Outcome<PathBuf> {
         .arg(Path::new(CRATE).join("benches/exec").join(name).with_extension("rs"));
     finish(&mut rustc)?;
     Ok(output)
-}
-
-fn rustc() -> OsString {
-    env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
-}
-
-/// Runs a compiler to its end.
-fn finish(command: &mut Command) -> Outcome<()> {
-    let status = command.stdin(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
 /// The path of a program of the distribution.

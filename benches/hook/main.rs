@@ -11,6 +11,8 @@
 //!
 //! `KUBENS_BENCH_ROUNDS` sets the number of rounds.
 
+#[path = "../compile.rs"]
+mod compile;
 mod programs;
 #[path = "../exec/race.rs"]
 mod race;

@@ -1,11 +1,10 @@
 //! What is measured, compiled as it is released.
 
 use crate::Outcome;
-use std::env::{self, consts::ARCH};
-use std::ffi::OsString;
+use crate::compile::{Target, cargo, finish, release_target, rustc};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The crate, with the source of the reader.
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
@@ -31,7 +30,7 @@ impl Programs {
     pub(crate) fn build() -> Outcome<Self> {
         let directory = Path::new(SCRATCH).join("hook");
         fs::create_dir_all(&directory)?;
-        let (target, flags) = release_target()?;
+        let Target { triple: target, flags } = release_target()?;
         Ok(Self {
             hook: hook(&directory, &target, flags)?,
             reader: reader(&directory, &target, flags)?,
@@ -40,22 +39,8 @@ impl Programs {
     }
 }
 
-/// The target's name and the compiler's flags that it needs. musl if the compiler has it, as in
-/// `make release`.
-fn release_target() -> Outcome<(String, &'static [&'static str])> {
-    let musl = format!("{ARCH}-unknown-linux-musl");
-    let arguments = ["--print=target-libdir", "--target", &musl];
-    let output = Command::new(rustc()).args(arguments).stderr(Stdio::inherit()).output()?;
-    let directory = String::from_utf8(output.stdout)?;
-    Ok(if Path::new(directory.trim_end()).is_dir() {
-        (musl, &[])
-    } else {
-        (format!("{ARCH}-unknown-linux-gnu"), &["-C", "target-feature=+crt-static"])
-    })
-}
-
 fn hook(directory: &Path, target: &str, flags: &[&str]) -> Outcome<PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
         .current_dir(CRATE)
         .env("RUSTFLAGS", format!("{} -C {MODEL}", flags.join(" ")))
@@ -88,14 +73,4 @@ fn reader(directory: &Path, target: &str, flags: &[&str]) -> Outcome<PathBuf> {
         .arg(Path::new(CRATE).join("benches/hook/reader.rs"));
     finish(&mut rustc)?;
     Ok(output)
-}
-
-fn rustc() -> OsString {
-    env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
-}
-
-/// Runs a compiler to its end.
-fn finish(command: &mut Command) -> Outcome<()> {
-    let status = command.stdin(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }

@@ -17,7 +17,7 @@ use crate::shim::plan::Choice;
 use crate::shim::run::{cannot_execute, find_command};
 use nix::unistd::{chdir, dup2_stdin, getcwd};
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::iter;
 use std::path::Path;
 
@@ -62,7 +62,8 @@ pub fn chain(
     let argv0 = hook.argv0.unwrap_or(name);
     let argv = Vector::new(iter::once(argv0).chain(hook.words.iter().skip(1).copied()));
     hook.privileges.shed().map_err(Error::Privilege)?;
-    Err(become_it(&program, &argv))
+    // This process is the other hook from here on.
+    Err(Error::Command(cannot_execute(&program, execve(&program, &argv))))
 }
 
 /// Joins the namespace and enters the working directory again by its path: joining resets it to the root
@@ -91,9 +92,4 @@ fn join_and_stay(
         }
         other => other,
     }
-}
-
-/// The last step: this process is the other hook from here on. Returns why it is not.
-fn become_it(program: &CString, argv: &Vector<'_>) -> Error {
-    Error::Command(cannot_execute(program, execve(program, argv)))
 }

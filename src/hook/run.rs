@@ -11,14 +11,13 @@ use crate::hook::state::{self, State, Status};
 use crate::hook::{NAME, help, log};
 use crate::kernel::signals;
 use crate::message::{self, Level, Messages, quoted};
-use crate::namespace::DEFAULT_PIN;
 use crate::privilege::Privileges;
 use crate::shim::help::print;
-use crate::shim::plan::{Choice, Environment};
+use crate::shim::plan::Environment;
 use std::ffi::{CStr, CString, OsStr};
 use std::io::{IsTerminal, stdin};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Exit status when the answer is no.
 const FAILURE: i32 = 1;
@@ -104,7 +103,7 @@ fn carry_out(
     let record = options.record.clone();
     // What came from an argument holds no NUL.
     let argv0 = options.argv0.clone().and_then(|name| CString::new(name.into_vec()).ok());
-    let (pin, choice) = pin(options, &Environment::read());
+    let (pin, choice) = Environment::read().choose(options.namespace, options.require);
     deadline.arm().map_err(Error::Input)?;
     let clock = Clock::start();
     let name = words.first().map_or(OsStr::new(NAME), |word| OsStr::from_bytes(word.to_bytes()));
@@ -140,42 +139,4 @@ fn carry_out(
         record::leave(Path::new(&directory), &clock.record(&about, ending, true), messages);
     }
     found
-}
-
-/// The path of the pin, and how it was chosen: as the shim does it.
-fn pin(options: Options, environment: &Environment) -> (PathBuf, Choice) {
-    let named = options.namespace.or_else(|| environment.pin.clone());
-    let choice = match &named {
-        Some(_) => Choice::Named,
-        None if options.require => Choice::Required,
-        None => Choice::Default,
-    };
-    let path = named.or_else(|| environment.default_pin.clone());
-    (path.map_or_else(|| PathBuf::from(DEFAULT_PIN), PathBuf::from), choice)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::ffi::OsString;
-
-    #[test]
-    fn the_first_that_names_a_pin_wins() {
-        for (option, require, variable, default, path, choice) in [
-            (Some("/o"), true, Some("/e"), Some("/d"), "/o", Choice::Named),
-            (None, false, Some("/e"), Some("/d"), "/e", Choice::Named),
-            (None, false, None, Some("/d"), "/d", Choice::Default),
-            (None, true, None, Some("/d"), "/d", Choice::Required),
-            (None, true, None, None, DEFAULT_PIN, Choice::Required),
-        ] {
-            let text = |value: Option<&str>| value.map(OsString::from);
-            let options = Options { namespace: text(option), require, ..Options::default() };
-            let environment = Environment {
-                pin: text(variable),
-                default_pin: text(default),
-                ..Environment::default()
-            };
-            assert_eq!(pin(options, &environment), (PathBuf::from(path), choice));
-        }
-    }
 }

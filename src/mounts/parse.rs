@@ -24,10 +24,15 @@ impl Error for ParseError {}
 
 /// Every mount of the text, in its order.
 pub(super) fn table(text: &[u8]) -> Result<Vec<Mount>, ParseError> {
+    lines(text, mount)
+}
+
+/// What `parse` makes of every line, in their order.
+fn lines<T>(text: &[u8], parse: fn(&[u8]) -> Option<T>) -> Result<Vec<T>, ParseError> {
     text.split(|&byte| byte == b'\n')
         .enumerate()
         .filter(|(_, line)| !line.is_empty())
-        .map(|(index, line)| mount(line).ok_or(ParseError { line: index + 1 }))
+        .map(|(index, line)| parse(line).ok_or(ParseError { line: index + 1 }))
         .collect()
 }
 
@@ -35,37 +40,45 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&byte| byte == b' ');
     let id = number(fields.next()?)?;
     let parent = number(fields.next()?)?;
-    let device = text(fields.next()?)?.split_once(':')?;
+    let device = device(fields.next()?)?;
     let root = path(fields.next()?);
     let point = path(fields.next()?);
     let _options = fields.next()?;
-    let mut mount = Mount {
-        id,
-        parent,
-        device: (device.0.parse().ok()?, device.1.parse().ok()?),
-        root,
-        point,
-        peer_group: None,
-        master: None,
-        unbindable: false,
-        fstype: String::new(),
-    };
-    // Optional fields up to a single dash; those of later kernels are passed over.
+    let Propagation { peer_group, master, unbindable } = propagation(&mut fields)?;
+    let fstype = String::from_utf8_lossy(fields.next()?).into_owned();
+    Some(Mount { id, parent, device, root, point, peer_group, master, unbindable, fstype })
+}
+
+/// What the optional fields say.
+#[derive(Default)]
+struct Propagation {
+    peer_group: Option<u64>,
+    master: Option<u64>,
+    unbindable: bool,
+}
+
+/// Reads the optional fields up to a single dash; those of later kernels are passed over.
+fn propagation<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<Propagation> {
+    let mut found = Propagation::default();
     loop {
         match fields.next()? {
-            b"-" => break,
-            b"unbindable" => mount.unbindable = true,
+            b"-" => return Some(found),
+            b"unbindable" => found.unbindable = true,
             field => {
                 if let Some(group) = field.strip_prefix(b"shared:") {
-                    mount.peer_group = Some(number(group)?);
+                    found.peer_group = Some(number(group)?);
                 } else if let Some(group) = field.strip_prefix(b"master:") {
-                    mount.master = Some(number(group)?);
+                    found.master = Some(number(group)?);
                 }
             }
         }
     }
-    mount.fstype = String::from_utf8_lossy(fields.next()?).into_owned();
-    Some(mount)
+}
+
+/// `major:minor`.
+fn device(field: &[u8]) -> Option<(u32, u32)> {
+    let (major, minor) = text(field)?.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// How the mount of one line is joined to others, read without the rest of it.
@@ -87,11 +100,7 @@ impl Links {
     /// # Errors
     /// [`ParseError`] with the number of the line.
     pub fn parse(text: &[u8]) -> Result<Vec<Self>, ParseError> {
-        text.split(|&byte| byte == b'\n')
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty())
-            .map(|(index, line)| links(line).ok_or(ParseError { line: index + 1 }))
-            .collect()
+        lines(text, links)
     }
 }
 
@@ -99,21 +108,10 @@ fn links(line: &[u8]) -> Option<Links> {
     let mut fields = line.split(|&byte| byte == b' ');
     let id = number(fields.next()?)?;
     let _parent = fields.next()?;
-    let device = text(fields.next()?)?.split_once(':')?;
-    let device = (device.0.parse().ok()?, device.1.parse().ok()?);
-    let mut links = Links { id, device, peer_group: None, master: None };
+    let device = device(fields.next()?)?;
     // Past root, point and options.
-    for field in fields.skip(3) {
-        if field == b"-" {
-            return Some(links);
-        }
-        if let Some(group) = field.strip_prefix(b"shared:") {
-            links.peer_group = Some(number(group)?);
-        } else if let Some(group) = field.strip_prefix(b"master:") {
-            links.master = Some(number(group)?);
-        }
-    }
-    None
+    let Propagation { peer_group, master, .. } = propagation(&mut fields.skip(3))?;
+    Some(Links { id, device, peer_group, master })
 }
 
 fn text(field: &[u8]) -> Option<&str> {

@@ -64,12 +64,6 @@ impl Privileges {
         Ok(all)
     }
 
-    /// Whether nothing is to be taken away.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.drop.is_empty() && self.profile.is_nothing()
-    }
-
     /// What of it is without effect here, a sentence for each: nobody needs to know unless he asks.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
@@ -83,10 +77,8 @@ impl Privileges {
     /// # Errors
     /// [`Error`]: the command must not run.
     pub fn shed(&self) -> Result<(), Error> {
-        if self.is_nothing() {
-            return Ok(());
-        }
-        if !self.drop.is_empty() || self.profile.drop.is_some() || self.profile.keep.is_some() {
+        let drop = self.drop.or(self.profile.drop.unwrap_or_default());
+        if !drop.is_empty() || self.profile.keep.is_some() {
             carry_out(&self.profile, self.drop)?;
         }
         if self.profile.no_new_privileges {

@@ -1,13 +1,13 @@
 //! Several files, written and removed as one: all of it, or as it was before.
 
 use crate::message::quoted;
+use crate::new_file;
 use crate::registration::Error;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{Mode, fchmod};
-use std::ffi::{OsStr, OsString};
+use nix::sys::stat::Mode;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// More than any of these files ever has, in bytes.
@@ -137,7 +137,7 @@ fn directories(path: &Path, undo: &mut Vec<Undo>) -> Result<(), Failure> {
 /// read what they see.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = staged(path);
-    let written = write_new(&new, bytes, mode).and_then(|()| fs::rename(&new, path));
+    let written = new_file::write(&new, bytes, mode).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         let _ = fs::remove_file(&new);
     }
@@ -147,8 +147,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Where a file is while it is written: where no runtime reads it. CRI-O reads every file in its directory
 /// of settings, whatever its name, so that it is above that one.
 fn staged(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default();
-    let name: OsString = [OsStr::new("."), name, OsStr::new(".new")].into_iter().collect();
+    let name = new_file::beside(path.file_name().unwrap_or_default());
     match path.parent() {
         Some(directory)
             if directory.extension().is_some_and(|end| end == "d") && !is_read_by_name(path) =>
@@ -181,19 +180,6 @@ pub fn tidy(path: &Path) -> Result<(), Error> {
             .map_err(failed("remove", &staged))
             .map_err(|failure| Error::act(failure, Vec::new())),
     }
-}
-
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    // One that was killed may have left its own.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mut file = File::from(open(path, flags, Mode::from_bits_truncate(0o600))?);
-    file.write_all(bytes)?;
-    fchmod(&file, Mode::from_bits_truncate(mode))?;
-    file.sync_all()
 }
 
 /// Has the names in the directory of `path` written to the disk.

@@ -82,17 +82,12 @@ pub fn parse<'a>(arguments: &'a [&'a CStr]) -> Result<Request<'a>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::given;
     use proptest::prelude::*;
-    use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
 
     fn with<T>(words: &[&[u8]], check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
-        let owned: Vec<CString> = std::iter::once(&b"kubens-exec"[..])
-            .chain(words.iter().copied())
-            .map(|word| CString::new(word).unwrap())
-            .collect();
-        let arguments: Vec<&CStr> = owned.iter().map(CString::as_c_str).collect();
-        check(parse(&arguments))
+        given(words, |arguments| check(parse(arguments)))
     }
 
     fn command(words: &[&[u8]]) -> (Options, Vec<Vec<u8>>) {

@@ -33,6 +33,20 @@ impl Environment {
             shell: get("SHELL"),
         }
     }
+
+    /// The path of the pin, and how it was chosen: by `--namespace`, or without one by the first variable
+    /// that names it; `required` is `--require`.
+    #[must_use]
+    pub fn choose(&self, namespace: Option<OsString>, required: bool) -> (PathBuf, Choice) {
+        let named = namespace.or_else(|| self.pin.clone());
+        let choice = match &named {
+            Some(_) => Choice::Named,
+            None if required => Choice::Required,
+            None => Choice::Default,
+        };
+        let path = named.or_else(|| self.default_pin.clone());
+        (path.map_or_else(|| PathBuf::from(DEFAULT_PIN), PathBuf::from), choice)
+    }
 }
 
 /// How the pin was chosen: what was asked for by name is never passed over.
@@ -118,15 +132,7 @@ pub fn plan<'a>(
     environment: &Environment,
     command: &'a [&'a CStr],
 ) -> Result<Plan<'a>, NoCommand> {
-    let named = options.namespace.or_else(|| environment.pin.clone());
-    let choice = match &named {
-        Some(_) => Choice::Named,
-        None if options.require => Choice::Required,
-        None => Choice::Default,
-    };
-    let pin = named
-        .or_else(|| environment.default_pin.clone())
-        .map_or_else(|| PathBuf::from(DEFAULT_PIN), PathBuf::from);
+    let (pin, choice) = environment.choose(options.namespace, options.require);
 
     let mut argv: Vec<Word<'a>> = command.iter().map(|word| Word::Given(word)).collect();
     let shell = argv.is_empty();
@@ -173,6 +179,21 @@ mod tests {
             pin: pin.map(OsString::from),
             default_pin: default_pin.map(OsString::from),
             ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn a_pin_is_chosen_without_a_command_too() {
+        for (option, required, variable, default, path, choice) in [
+            (Some("/o"), true, Some("/e"), Some("/d"), "/o", Choice::Named),
+            (None, false, Some("/e"), Some("/d"), "/e", Choice::Named),
+            (None, false, None, Some("/d"), "/d", Choice::Default),
+            (None, true, None, Some("/d"), "/d", Choice::Required),
+            (None, true, None, None, DEFAULT_PIN, Choice::Required),
+        ] {
+            let chosen =
+                environment(variable, default).choose(option.map(OsString::from), required);
+            assert_eq!(chosen, (PathBuf::from(path), choice));
         }
     }
 

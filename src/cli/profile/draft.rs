@@ -1,12 +1,12 @@
 //! The file of a profile that is to be reviewed: written whole or not at all, and over nothing else.
 
 use crate::message::quoted;
+use crate::new_file;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why the profile cannot be written.
@@ -76,20 +76,13 @@ pub(super) fn write(path: &Path, text: &str, force: bool) -> Result<(), CannotWr
             fs::hard_link(&new, path)
         }
     };
-    let result = write_new(&new, text).and_then(|()| put());
+    let result = new_file::write(&new, text.as_bytes(), 0o644).and_then(|()| put());
     // After a renaming it is not there any more.
     let _ = fs::remove_file(&new);
     result.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => CannotWrite::Exists(path.to_owned()),
         _ => CannotWrite::System(path.to_owned(), error),
     })
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file: File = options.write(true).create_new(true).mode(0o644).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::namespace::identity;
 use crate::namespace::pin::error::{Error, Trouble, errno};
 use crate::namespace::pin::undo::{Step, Undo};
 use crate::namespace::pin::{Target, files};
+use crate::new_file;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, lstat};
 use nix::unistd::mkdir;
@@ -74,7 +75,7 @@ impl Location {
         let files =
             [&self.pin, &self.env_file, &self.state, &self.lock, &self.directory.join("env")];
         let names = files.into_iter().filter_map(|path| path.file_name());
-        names.flat_map(|name| [name.to_owned(), files::beside(name)]).collect()
+        names.flat_map(|name| [name.to_owned(), new_file::beside(name)]).collect()
     }
 
     /// Whether there is anything of a pin, the lock aside.

@@ -5,11 +5,11 @@ use crate::namespace::identity::Identity;
 use crate::namespace::pin::directory::kind;
 use crate::namespace::pin::error::{Error, Trouble, errno};
 use crate::namespace::pin::undo::{Step, Undo};
+use crate::new_file;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, lstat};
 use nix::unistd::unlink;
-use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub(super) fn replace(path: &Path, text: &[u8], undo: &mut Undo) -> Result<(), E
         return Ok(());
     }
     let new = new_path(path);
-    let result = write_new(&new, text).and_then(|()| fs::rename(&new, path));
+    let result = new_file::write(&new, text, 0o644).and_then(|()| fs::rename(&new, path));
     if let Err(error) = result {
         let _ = unlink(&new);
         return Err(Error::Act(format!("write {}", quoted(path)), errno(&error)));
@@ -70,27 +70,9 @@ pub(super) fn replace(path: &Path, text: &[u8], undo: &mut Undo) -> Result<(), E
     Ok(())
 }
 
-/// What the file `name` is called while it is written.
-pub(super) fn beside(name: &OsStr) -> OsString {
-    [OsStr::new("."), name, OsStr::new(".new")].into_iter().collect()
-}
-
 /// The path of a file while it is written.
 pub(super) fn new_path(path: &Path) -> PathBuf {
-    path.with_file_name(beside(path.file_name().unwrap_or_default()))
-}
-
-fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    // One that was killed may have left its own.
-    match unlink(path) {
-        Ok(()) | Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-    let mut file = File::from(open(path, flags, Mode::from_bits_truncate(0o600))?);
-    file.write_all(text)?;
-    fchmod(&file, Mode::from_bits_truncate(0o644))?;
-    file.sync_all()
+    path.with_file_name(new_file::beside(path.file_name().unwrap_or_default()))
 }
 
 /// Writes the identity into the plain file that the pin will cover.
