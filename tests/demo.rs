@@ -171,9 +171,9 @@ fn interrupted_anywhere_nothing_is_left() {
     for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("KILL", 137)] {
         for delay in ["0", "0.01", "0.02", "0.03", "0.05", "0.07", "0.09"] {
             let of = format!("a demo interrupted by SIG{signal} after {delay} s");
-            // A shell has what it starts in the background ignore SIGINT.
+            // A shell has what it starts in the background ignore SIGINT, nohup(1) all below it SIGHUP.
             let done = stage.run(&format!(
-                "env --default-signal=INT $demo >/run/tmp/out 2>&1 & \
+                "env --default-signal=INT,HUP $demo >/run/tmp/out 2>&1 & \
                  sleep {delay}; kill -{signal} $!; wait $!; status=$?; rm /run/tmp/out; exit $status"
             ));
             assert!([0, status].contains(&done.status), "{of}: {done:?}");
