@@ -65,7 +65,7 @@ lint: lint-format lint-clippy lint-docs lint-man lint-shell lint-deny lint-rust-
 release: $(patsubst %,$(DIST)/%/kubens,$(sort $(HOST_ARCH) $(ARCHES))) ## build static programs into target/dist/ARCH
 
 install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (DESTDIR=, PREFIX=/usr)
-	install -d $(BIN) $(LIBEXEC) $(UNITS) $(PRESETS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man8 \
+	install -d $(BIN) $(LIBEXEC) $(UNITS) $(PRESETS) $(GENERATORS) $(SHARE)/man/man5 $(SHARE)/man/man7 $(SHARE)/man/man8 \
 		$(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
 	install -m 0755 $(patsubst %,$(DIST)/$(HOST_ARCH)/%,kubens-exec kubensenter kubens) $(BIN)
 	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-hook $(LIBEXEC)
@@ -74,6 +74,7 @@ install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (
 	chmod 0644 $(UNITS)/kubens.service
 	install -m 0644 config/systemd/80-kubens.preset $(PRESETS)
 	install -m 0644 man/*.5 $(SHARE)/man/man5
+	install -m 0644 man/*.7 $(SHARE)/man/man7
 	install -m 0644 man/*.8 $(SHARE)/man/man8
 	for file in README.md SECURITY.md CHANGELOG.md LICENSE docs/*.* docs/install/*.md; do \
 		install -D -m 0644 $$file $(DOCUMENTS)/$$file || exit; \
@@ -215,7 +216,7 @@ lint-docs:
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked
 
 lint-man:
-	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/*.[58]; \
+	@if command -v mandoc >/dev/null; then mandoc -T lint -W warning man/*.[578]; \
 	else echo "lint: mandoc is not installed: the man pages were not checked"; fi
 
 lint-shell:

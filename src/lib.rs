@@ -16,6 +16,7 @@
 //! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
+//! - [`node`]: a node as it was at one moment: pin, namespaces, daemons, mounts.
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
 //! - [`hook`]: `kubens-hook`: read the container's state; become another hook, or check.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
@@ -39,6 +40,8 @@ pub mod namespace;
 mod near;
 #[cfg(feature = "admin")]
 mod new_file;
+#[cfg(feature = "admin")]
+pub mod node;
 pub mod privilege;
 #[cfg(feature = "admin")]
 pub mod registration;

@@ -75,7 +75,7 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 }
 
 /// The manual pages, with their sections.
-const PAGES: [(&str, u8); 7] = [
+const PAGES: [(&str, u8); 8] = [
     ("kubens", 8),
     ("kubens-exec", 8),
     ("kubens-generator", 8),
@@ -83,6 +83,7 @@ const PAGES: [(&str, u8); 7] = [
     ("kubensenter", 8),
     ("kubens-profile", 5),
     ("kubens.toml", 5),
+    ("kubens-json", 7),
 ];
 
 fn page(name: &str) -> String {
@@ -318,12 +319,12 @@ fn compare(page: &str, json: &str, from: &str) {
 #[test]
 fn the_page_of_kubens_explains_each_field_of_its_objects() {
     let host = Host::new();
-    let page = page("kubens");
-    compare(&page, host.sh("kubens pin --json").ok(), ".Cm pin :");
+    let page = page("kubens-json");
+    compare(&page, host.sh("kubens pin --json").ok(), ".Ss kubens pin");
     let script = "kubens-exec sleep 60 & NS=/proc/$!/ns/mnt
         while test $NS -ef /proc/self/ns/mnt; do sleep 0.05; done
         kubens unpin --if-unused --json; kill $!";
-    compare(&page, host.sh(script).ok(), ".Cm unpin :");
+    compare(&page, host.sh(script).ok(), ".Ss kubens unpin");
 }
 
 #[test]
@@ -355,7 +356,7 @@ fn the_page_of_kubens_explains_each_field_of_what_is_rendered() {
         let done = Command::new(KUBENS).args(words).output().unwrap();
         assert_eq!(done.status.code(), Some(status), "{done:?}");
         let json = String::from_utf8(done.stdout).unwrap();
-        compare(&page("kubens"), &json, ".Cm render dropin :");
+        compare(&page("kubens-json"), &json, ".Ss kubens render dropin");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["can_wrap"], status == 0);
         assert_eq!(value["text"].is_null(), status != 0);
@@ -376,7 +377,7 @@ fn the_page_of_kubens_explains_each_field_about_profiles() {
     };
     let odd = write("odd.json", r#"{ "noNewPrivileges": true }"#);
     let wrong = write("wrong.json", "{");
-    let page = page("kubens");
+    let page = page("kubens-json");
     let json = |words: &[&str], status: i32| {
         let words = [&["profile"], words, &["--json"]].concat();
         let done = Command::new(KUBENS).args(words).output().unwrap();
@@ -384,14 +385,14 @@ fn the_page_of_kubens_explains_each_field_about_profiles() {
         String::from_utf8(done.stdout).unwrap()
     };
     let root = tree.path().to_str().unwrap();
-    compare(&page, &json(&["list", "--root", root], 0), ".Cm profile list :");
-    compare(&page, &json(&["check", &odd, &wrong], 1), ".Cm profile check :");
+    compare(&page, &json(&["list", "--root", root], 0), ".Ss kubens profile list");
+    compare(&page, &json(&["check", &odd, &wrong], 1), ".Ss kubens profile check");
     // The profile in it is explained by its own page.
     let shown = json(&["show", "--effective", "--uid", "0", &odd], 0);
     let mut shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["profile"]["noNewPrivileges"], true);
     shown["profile"] = serde_json::Value::Null;
-    compare(&page, &shown.to_string(), ".Cm profile show :");
+    compare(&page, &shown.to_string(), ".Ss kubens profile show");
 }
 
 /// The keys that a profile can have at the place of `@` in this text, as the parser takes them.
@@ -732,7 +733,7 @@ fn the_page_of_kubens_explains_each_field_of_an_audit() {
     for (list, lines) in [("used", line), ("denied", "".into()), ("user_namespaces", "".into())] {
         report[list] = lines;
     }
-    compare(&page("kubens"), &report.to_string(), ".Cm profile audit :");
+    compare(&page("kubens-json"), &report.to_string(), ".Ss kubens profile audit");
 }
 
 #[test]

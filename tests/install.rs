@@ -24,7 +24,7 @@ const PROGRAMS: [&str; 5] =
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// Below the prefix: each file that is installed, and whether it is a program.
-const INSTALLED: [(&str, bool); 47] = [
+const INSTALLED: [(&str, bool); 48] = [
     ("bin/kubens", true),
     ("bin/kubens-exec", true),
     ("bin/kubensenter", true),
@@ -66,6 +66,7 @@ const INSTALLED: [(&str, bool); 47] = [
     ("share/kubens/profiles/kubelet-strict.json", false),
     ("share/man/man5/kubens-profile.5", false),
     ("share/man/man5/kubens.toml.5", false),
+    ("share/man/man7/kubens-json.7", false),
     ("share/man/man8/kubens-exec.8", false),
     ("share/man/man8/kubens-generator.8", false),
     ("share/man/man8/kubens-hook.8", false),

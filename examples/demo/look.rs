@@ -25,12 +25,12 @@ impl View {
 
     /// How many mounts there are.
     pub(crate) fn count(&self) -> usize {
-        self.0.iter().count()
+        self.0.len()
     }
 
     /// How many of them lie at or below `path`.
     pub(crate) fn within(&self, path: &Path) -> usize {
-        self.0.iter().filter(|mount| mount.point.starts_with(path)).count()
+        self.0.iter().filter(|mount| mount.point().starts_with(path)).count()
     }
 }
 

@@ -172,7 +172,7 @@ fn follow(signal: i32, signals: &SigSet) -> String {
 /// Whether this machine is as it was, as far as this program could have changed it.
 fn check_nothing_is_left(scratch: &Path) -> Outcome<()> {
     let table = MountTable::own().map_err(|error| cannot("read the mount table", &error))?;
-    if scratch.exists() || table.iter().any(|mount| mount.point.starts_with(scratch)) {
+    if scratch.exists() || table.iter().any(|mount| mount.point().starts_with(scratch)) {
         return Err(format!("{} is still there", quoted(scratch)));
     }
     Ok(())

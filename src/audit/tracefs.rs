@@ -31,13 +31,13 @@ impl Tracefs {
     pub(super) fn find() -> Result<Self, Error> {
         let table = MountTable::own().map_err(Error::ReadMounts)?;
         let mounted = table.iter().find(|mount| {
-            mount.fstype == "tracefs"
-                && mount.root == Path::new("/")
-                && mount_id_of(&mount.point) == Ok(mount.id)
-                && is_writable(&mount.point)
+            mount.fstype() == "tracefs"
+                && mount.root() == Path::new("/")
+                && mount_id_of(&mount.point()) == Ok(mount.id())
+                && is_writable(&mount.point())
         });
         if let Some(mounted) = mounted {
-            return Ok(Self { root: mounted.point.clone(), _mount: None });
+            return Ok(Self { root: mounted.point().into_owned(), _mount: None });
         }
         let mount = detached::mount(c"tracefs").map_err(Error::Mount)?;
         let root = format!("/proc/self/fd/{}", mount.as_raw_fd()).into();

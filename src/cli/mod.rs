@@ -5,6 +5,7 @@ mod hooks;
 mod pin;
 mod profile;
 mod render;
+mod terminal;
 mod unpin;
 
 use crate::elevation;
@@ -29,6 +30,8 @@ const DONE: u8 = 0;
 const USAGE: u8 = 2;
 /// Exit status: failed or refused.
 const FAILED: u8 = 1;
+/// Exit status: nothing is pinned, or only what a pin left is there.
+const NOT_PINNED: u8 = 3;
 
 /// Keep kubelet and the container runtime in one pinned mount namespace, hidden from the host
 #[derive(Debug, Parser)]

@@ -1,11 +1,8 @@
 //! The text of mountinfo (`proc_pid_mountinfo(5)`).
 
-use crate::mounts::Mount;
 use std::error::Error;
-use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::iter;
 
 /// A line that is not as the manual page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +19,138 @@ impl fmt::Display for ParseError {
 
 impl Error for ParseError {}
 
+/// A mount as the table keeps it: numbers, and where its fields are in the text.
+///
+/// 88 bytes, which tens of thousands of mounts make worth a thought. No id and no group has the number
+/// 0, which therefore stands for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) id: u64,
+    pub(super) unique: u64,
+    pub(super) parent: u64,
+    pub(super) peer_group: u64,
+    pub(super) master: u64,
+    pub(super) propagates_from: u64,
+    pub(super) device: (u32, u32),
+    /// Where the fields begin, and where the line ends. One character lies between a field and the next;
+    /// behind the options come others first.
+    root: u32,
+    point: u32,
+    options: u32,
+    options_end: u32,
+    fstype: u32,
+    source: u32,
+    super_options: u32,
+    end: u32,
+    pub(super) unbindable: bool,
+    /// Whether the point holds escapes.
+    pub(super) is_escaped: bool,
+}
+
+impl Row {
+    /// Where field 4 is, escaped.
+    pub(super) fn root(&self) -> (u32, u32) {
+        (self.root, self.point.saturating_sub(1))
+    }
+
+    /// Where field 5 is.
+    pub(super) fn point(&self) -> (u32, u32) {
+        (self.point, self.options.saturating_sub(1))
+    }
+
+    /// Where field 6 is.
+    pub(super) fn options(&self) -> (u32, u32) {
+        (self.options, self.options_end)
+    }
+
+    /// Where the type is.
+    pub(super) fn fstype(&self) -> (u32, u32) {
+        (self.fstype, self.source.saturating_sub(1))
+    }
+
+    /// Where the source is.
+    pub(super) fn source(&self) -> (u32, u32) {
+        (self.source, self.super_options.saturating_sub(1))
+    }
+
+    /// Where the options of the file system are.
+    pub(super) fn super_options(&self) -> (u32, u32) {
+        (self.super_options, self.end)
+    }
+}
+
 /// Every mount of the text, in its order.
-pub(super) fn table(text: &[u8]) -> Result<Vec<Mount>, ParseError> {
-    lines(text, mount)
+pub(super) fn table(text: &[u8]) -> Result<Vec<Row>, ParseError> {
+    let lines = || text.split(|&byte| byte == b'\n');
+    let mut rows = Vec::with_capacity(lines().count());
+    let mut start = 0;
+    for (index, line) in lines().enumerate() {
+        if !line.is_empty() {
+            rows.push(row(line, start).ok_or(ParseError { line: index + 1 })?);
+        }
+        start += line.len() + 1;
+    }
+    Ok(rows)
+}
+
+/// The fields of a line, and where the next of them begins.
+struct Fields<'a> {
+    line: &'a [u8],
+    next: usize,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.line.get(self.next..)?;
+        let field = rest.split(|&byte| byte == b' ').next()?;
+        self.next += field.len() + 1;
+        Some(field)
+    }
+}
+
+/// The mount of a line that begins at `start` of the text.
+fn row(line: &[u8], start: usize) -> Option<Row> {
+    let mut fields = Fields { line, next: 0 };
+    let place = |at: usize| u32::try_from(start + at).ok();
+    let id = number(fields.next()?)?;
+    let parent = number(fields.next()?)?;
+    let device = device(fields.next()?)?;
+    let root = place(fields.next)?;
+    fields.next()?;
+    let point = place(fields.next)?;
+    let is_escaped = fields.next()?.contains(&b'\\');
+    let options = place(fields.next)?;
+    fields.next()?;
+    let options_end = place(fields.next - 1)?;
+    let found = propagation(&mut fields)?;
+    let fstype = place(fields.next)?;
+    fields.next()?;
+    let source = place(fields.next)?;
+    // It may be empty, and a text that was not written by the kernel may end before it.
+    fields.next();
+    let super_options = place(fields.next)?;
+    Some(Row {
+        id,
+        unique: 0,
+        parent,
+        peer_group: found.peer_group.unwrap_or(0),
+        master: found.master.unwrap_or(0),
+        propagates_from: found.propagates_from.unwrap_or(0),
+        device,
+        root,
+        point,
+        options,
+        options_end,
+        fstype,
+        source,
+        super_options,
+        // Options may hold spaces: not every file system escapes them.
+        end: place(line.len())?,
+        unbindable: found.unbindable,
+        is_escaped,
+    })
 }
 
 /// What `parse` makes of every line, in their order.
@@ -36,24 +162,12 @@ fn lines<T>(text: &[u8], parse: fn(&[u8]) -> Option<T>) -> Result<Vec<T>, ParseE
         .collect()
 }
 
-fn mount(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|&byte| byte == b' ');
-    let id = number(fields.next()?)?;
-    let parent = number(fields.next()?)?;
-    let device = device(fields.next()?)?;
-    let root = path(fields.next()?);
-    let point = path(fields.next()?);
-    let _options = fields.next()?;
-    let Propagation { peer_group, master, unbindable } = propagation(&mut fields)?;
-    let fstype = String::from_utf8_lossy(fields.next()?).into_owned();
-    Some(Mount { id, parent, device, root, point, peer_group, master, unbindable, fstype })
-}
-
 /// What the optional fields say.
 #[derive(Default)]
 struct Propagation {
     peer_group: Option<u64>,
     master: Option<u64>,
+    propagates_from: Option<u64>,
     unbindable: bool,
 }
 
@@ -69,6 +183,8 @@ fn propagation<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<Propag
                     found.peer_group = Some(number(group)?);
                 } else if let Some(group) = field.strip_prefix(b"master:") {
                     found.master = Some(number(group)?);
+                } else if let Some(group) = field.strip_prefix(b"propagate_from:") {
+                    found.propagates_from = Some(number(group)?);
                 }
             }
         }
@@ -84,13 +200,13 @@ fn device(field: &[u8]) -> Option<(u32, u32)> {
 /// How the mount of one line is joined to others, read without the rest of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Links {
-    /// As [`Mount::id`].
+    /// As [`Mount::id`](crate::mounts::Mount::id).
     pub id: u64,
-    /// As [`Mount::device`].
+    /// As [`Mount::device`](crate::mounts::Mount::device).
     pub device: (u32, u32),
-    /// As [`Mount::peer_group`].
+    /// As [`Mount::peer_group`](crate::mounts::Mount::peer_group).
     pub peer_group: Option<u64>,
-    /// As [`Mount::master`].
+    /// As [`Mount::master`](crate::mounts::Mount::master).
     pub master: Option<u64>,
 }
 
@@ -122,23 +238,17 @@ fn number(field: &[u8]) -> Option<u64> {
     text(field)?.parse().ok()
 }
 
-/// A path field: space, tab, newline, backslash and '#' are given as three octal digits.
-fn path(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
+/// A field as it was before the kernel escaped it: space, tab, newline, backslash and '#' are given as
+/// three octal digits.
+pub(super) fn unescaped(field: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = field;
-    while let Some((&first, after)) = rest.split_first() {
-        match octal(after) {
-            Some((byte, after)) if first == b'\\' => {
-                bytes.push(byte);
-                rest = after;
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    PathBuf::from(OsString::from_vec(bytes))
+    iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        let escaped = if first == b'\\' { octal(after) } else { None };
+        let (byte, after) = escaped.unwrap_or((first, after));
+        rest = after;
+        Some(byte)
+    })
 }
 
 fn octal(bytes: &[u8]) -> Option<(u8, &[u8])> {
@@ -155,8 +265,6 @@ mod tests {
     use super::*;
     use crate::mounts::MountTable;
     use proptest::prelude::*;
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
     const TABLE: &[u8] = b"\
@@ -178,31 +286,31 @@ mod tests {
     fn fields_are_read() {
         let table = parsed();
         let pin = table.by_id(42).unwrap();
-        assert_eq!((pin.parent, pin.device, pin.fstype.as_str()), (41, (0, 4), "nsfs"));
-        assert_eq!(pin.root, Path::new("mnt:[4026532177]"));
+        assert_eq!((pin.parent(), pin.device(), &*pin.fstype()), (41, (0, 4), "nsfs"));
+        assert_eq!(pin.root(), Path::new("mnt:[4026532177]"));
         assert!(pin.is_private());
         let run = table.by_id(40).unwrap();
-        assert_eq!((run.peer_group, run.master), (Some(5), Some(1)));
-        assert!(table.by_id(41).unwrap().unbindable);
+        assert_eq!((run.peer_group(), run.master()), (Some(5), Some(1)));
+        assert!(table.by_id(41).unwrap().is_unbindable());
     }
 
     #[test]
     fn escapes_are_undone() {
-        assert_eq!(parsed().by_id(44).unwrap().point, Path::new("/a b\\c\nd"));
+        assert_eq!(parsed().by_id(44).unwrap().point(), Path::new("/a b\\c\nd"));
     }
 
     #[test]
     fn the_uppermost_of_a_stack_is_found_and_a_self_bind_known() {
         let table = parsed();
-        assert_eq!(table.at(Path::new("/run/kubens")).unwrap().id, 41);
+        assert_eq!(table.at(Path::new("/run/kubens")).unwrap().id(), 41);
         assert!(table.is_self_bind(table.by_id(41).unwrap()));
         assert!(table.is_self_bind(table.by_id(43).unwrap()));
         assert!(table.is_self_bind(table.by_id(46).unwrap()));
         for other in [27, 40, 42, 45] {
             assert!(!table.is_self_bind(table.by_id(other).unwrap()), "{other}");
         }
-        assert_eq!(table.holding(Path::new("/run/netns/x")).unwrap().id, 43);
-        assert_eq!(table.holding(Path::new("/etc/x")).unwrap().id, 27);
+        assert_eq!(table.holding(Path::new("/run/netns/x")).unwrap().id(), 43);
+        assert_eq!(table.holding(Path::new("/etc/x")).unwrap().id(), 27);
     }
 
     #[test]
@@ -216,7 +324,7 @@ mod tests {
     fn the_table_of_this_very_process_is_understood() {
         let own = MountTable::own().unwrap();
         let root = own.holding(Path::new("/")).unwrap();
-        assert_eq!(crate::mounts::mount_id_of(Path::new("/")).unwrap(), root.id);
+        assert_eq!(crate::mounts::mount_id_of(Path::new("/")).unwrap(), root.id());
     }
 
     #[test]
@@ -227,10 +335,10 @@ mod tests {
             let expected: Vec<Links> = whole
                 .iter()
                 .map(|one| Links {
-                    id: one.id,
-                    device: one.device,
-                    peer_group: one.peer_group,
-                    master: one.master,
+                    id: one.id(),
+                    device: one.device(),
+                    peer_group: one.peer_group(),
+                    master: one.master(),
                 })
                 .collect();
             assert_eq!(Links::parse(text).unwrap(), expected);
@@ -250,8 +358,7 @@ mod tests {
                 b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
                 other => vec![*other],
             }).collect();
-            let read = path(&escaped);
-            prop_assert_eq!(read.as_os_str(), OsStr::from_bytes(&bytes));
+            prop_assert_eq!(unescaped(&escaped).collect::<Vec<u8>>(), bytes);
         }
 
         #[test]

@@ -39,6 +39,8 @@ pub struct Verdict {
 pub struct Plan {
     /// About each service that is there.
     pub verdicts: Vec<Verdict>,
+    /// About each group that has services here.
+    pub fates: Vec<(Group, Fate)>,
     /// All that is written.
     pub drop_ins: Vec<DropIn>,
     /// What there is to say of the configuration.
@@ -118,6 +120,9 @@ impl Node<'_> {
             common: common.map(|state| state.wanted.unwrap_or(Wanted::Outside)),
         };
         let fate = decide(situation, &sides);
+        if !members.is_empty() {
+            plan.fates.push((of, fate));
+        }
         let against = against(of, fate, &members, &strict, left_out);
         let about = about_the_group(of, fate);
         // Who asks wants to know all of it before he switches it on.

@@ -66,6 +66,13 @@ pub struct Known {
 }
 
 impl Known {
+    /// The namespace of the host, whose processes have `root` for their root directory, and the one that
+    /// is `pinned`.
+    #[must_use]
+    pub fn new(host: Place, root: Place, pinned: Option<Identity>) -> Self {
+        Self { host, root, pinned }
+    }
+
     /// PID 1's namespace and the one that is `pinned`, as `state.json` has it.
     ///
     /// # Errors

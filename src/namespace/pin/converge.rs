@@ -183,7 +183,7 @@ pub(super) fn faults(mode: Option<Mode>, inside: &MountTable) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if inside.holding(Path::new("/")).is_none_or(|root| root.peer_group.is_none()) {
+    if inside.holding(Path::new("/")).is_none_or(|root| root.peer_group().is_none()) {
         warnings.push(
             "the root of the pinned namespace is not shared: what containers mount does not reach it"
                 .to_owned(),

@@ -35,6 +35,7 @@ pub use remove::{Removal, When, unpin};
 pub use shutdown::{Patience, end};
 pub use state::{Accepted, Mode, State, Wanted};
 pub(crate) use survey::check_form_of_exposed;
+pub(crate) use verify::{mode_of, table_inside};
 
 use crate::namespace::identity::Identity;
 use serde::Serialize;

@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, lstat};
 use nix::unistd::mkdir;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::directory::kind;
@@ -47,11 +48,11 @@ pub(super) struct OwnMount {
 
 /// What the directory at `path` lacks, which a walk finds in the mount `id`.
 pub(super) fn lack(table: &MountTable, path: &Path, id: u64) -> Lack {
-    let Some(mount) = table.by_id(id).filter(|mount| mount.point == path) else {
+    let Some(mount) = table.by_id(id).filter(|mount| mount.point() == path) else {
         return Lack::Mount;
     };
-    let parents_group = table.by_id(mount.parent).and_then(|parent| parent.peer_group);
-    match mount.peer_group {
+    let parents_group = table.by_id(mount.parent()).and_then(Mount::peer_group);
+    match mount.peer_group() {
         None => Lack::Sharing(Was::of(mount)),
         group if table.is_self_bind(mount) && group == parents_group => Lack::OwnGroup,
         Some(_) => Lack::Nothing,
@@ -143,7 +144,7 @@ pub(super) fn remove(path: &Path) -> Result<bool, Error> {
     let Ok(id) = mount_id_of(path) else {
         return Ok(true);
     };
-    let Some(mount) = table.by_id(id).filter(|mount| mount.point == path) else {
+    let Some(mount) = table.by_id(id).filter(|mount| mount.point() == path) else {
         return Ok(true);
     };
     if !table.is_self_bind(mount) || !holds_copies_only(&table, id) {
@@ -157,21 +158,16 @@ pub(super) fn remove(path: &Path) -> Result<bool, Error> {
 /// Whether each mount below the self-bind `top` is one that the bind copied: what it is a copy of is
 /// still there, covered.
 fn holds_copies_only(table: &MountTable, top: u64) -> bool {
-    let mut tree = vec![top];
-    // A mount is listed after the one it is mounted on, but for those that were moved.
-    while let Some(next) =
-        table.iter().find(|mount| tree.contains(&mount.parent) && !tree.contains(&mount.id))
-    {
-        tree.push(next.id);
+    let (mut tree, mut next) = (BTreeSet::from([top]), vec![top]);
+    while let Some(id) = next.pop() {
+        next.extend(table.children(id).map(Mount::id).filter(|&id| tree.insert(id)));
     }
-    let is_original = |copy: &Mount, other: &Mount| {
-        (&other.point, &other.root, other.device) == (&copy.point, &copy.root, copy.device)
-            && !tree.contains(&other.id)
-    };
+    let originals: BTreeSet<_> =
+        table.iter().filter(|mount| !tree.contains(&mount.id())).map(Mount::shown).collect();
     tree.iter()
-        .skip(1)
+        .filter(|&&id| id != top)
         .filter_map(|&id| table.by_id(id))
-        .all(|copy| table.iter().any(|other| is_original(copy, other)))
+        .all(|copy| originals.contains(&copy.shown()))
 }
 
 #[cfg(test)]
@@ -195,7 +191,7 @@ mod tests {
     fn lack_of(line: &str) -> Lack {
         let text = format!("40 27 0:30 / /run rw shared:5 - tmpfs tmpfs rw\n{line}\n");
         let table = MountTable::parse(text.as_bytes()).unwrap();
-        let id = table.at(Path::new(NETNS)).map_or(40, |mount| mount.id);
+        let id = table.at(Path::new(NETNS)).map_or(40, Mount::id);
         lack(&table, Path::new(NETNS), id)
     }
 

@@ -45,7 +45,7 @@ impl Plan {
 pub(super) fn plan(request: &Request, location: &Location, survey: &Survey) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
     let root = survey.table.holding(Path::new("/"));
-    let root_is_shared = root.is_some_and(|root| root.peer_group.is_some());
+    let root_is_shared = root.is_some_and(|root| root.peer_group().is_some());
     if !root_is_shared && !request.make_host_shared {
         let some = survey.unshared.iter().take(NAMED).map(|(path, _)| path.clone()).collect();
         return Err(Error::RootNotShared { count: survey.unshared.len(), some });

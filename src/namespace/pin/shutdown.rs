@@ -2,7 +2,7 @@
 //! does not see it, so it would take the network and the disks away from under it.
 
 use crate::message::{chain, quoted};
-use crate::mounts::{Mount, MountTable};
+use crate::mounts::{Mount, MountTable, Shown};
 use crate::namespace::join;
 use crate::namespace::members::{self, Listed};
 use crate::namespace::open::{Look, MountNamespace, look};
@@ -134,21 +134,23 @@ impl Leaving {
 /// that.
 fn order(host: &MountTable, inside: &MountTable) -> (Vec<Leaving>, Vec<Leaving>) {
     let own = own(host, inside);
-    let needs_network = |mount: &Mount| {
-        let fstype = mount.fstype.split('.').next().unwrap_or_default();
-        NETWORK.contains(&fstype)
+    let needs_network = |mount: &Mount<'_>| {
+        let fstype = mount.fstype();
+        NETWORK.contains(&fstype.split('.').next().unwrap_or_default())
     };
-    let under_network: Vec<&Path> = own
+    let under_network: BTreeSet<PathBuf> = own
         .iter()
         .filter(|mount| needs_network(mount))
-        .map(|mount| mount.point.as_path())
+        .map(|mount| mount.point().into_owned())
         .collect();
-    let (first, rest): (Vec<&Mount>, Vec<&Mount>) = own
+    let (first, rest): (Vec<Mount<'_>>, Vec<Mount<'_>>) = own
         .into_iter()
-        .partition(|mount| under_network.iter().any(|point| mount.point.starts_with(point)));
-    let leaving = |mounts: Vec<&Mount>| {
-        let leaving =
-            |mount: &Mount| Leaving { point: mount.point.clone(), fstype: mount.fstype.clone() };
+        .partition(|mount| mount.point().ancestors().any(|path| under_network.contains(path)));
+    let leaving = |mounts: Vec<Mount<'_>>| {
+        let leaving = |mount: Mount<'_>| Leaving {
+            point: mount.point().into_owned(),
+            fstype: mount.fstype().into_owned(),
+        };
         mounts.into_iter().rev().map(leaving).collect()
     };
     (leaving(first), leaving(rest))
@@ -156,32 +158,26 @@ fn order(host: &MountTable, inside: &MountTable) -> (Vec<Leaving>, Vec<Leaving>)
 
 /// The mounts that the host has no part in, and what lies on them: the host cannot see that either, be
 /// it a bind of its own files.
-fn own<'a>(host: &MountTable, inside: &'a MountTable) -> Vec<&'a Mount> {
-    let mut ids: BTreeSet<u64> =
-        inside.iter().filter(|mount| is_own(host, mount)).map(|mount| mount.id).collect();
-    // A mount that was moved may be listed before the one that it lies on.
-    loop {
-        let on_top = inside.iter().filter(|mount| ids.contains(&mount.parent));
-        let more: Vec<u64> = on_top.map(|mount| mount.id).filter(|id| !ids.contains(id)).collect();
-        if more.is_empty() {
-            // To unmount the root would make it read-only (umount(2)).
-            let is_own = |mount: &&Mount| ids.contains(&mount.id) && mount.point != Path::new("/");
-            return inside.iter().filter(is_own).collect();
-        }
-        ids.extend(more);
+fn own<'a>(host: &MountTable, inside: &'a MountTable) -> Vec<Mount<'a>> {
+    let hosts: BTreeSet<_> = host.iter().map(Mount::shown).collect();
+    let mut next: Vec<u64> =
+        inside.iter().filter(|&mount| is_own(host, &hosts, mount)).map(Mount::id).collect();
+    let mut ids: BTreeSet<u64> = next.iter().copied().collect();
+    while let Some(id) = next.pop() {
+        next.extend(inside.children(id).map(Mount::id).filter(|&id| ids.insert(id)));
     }
+    // To unmount the root would make it read-only (umount(2)).
+    inside
+        .iter()
+        .filter(|mount| ids.contains(&mount.id()) && mount.point() != Path::new("/"))
+        .collect()
 }
 
 /// Whether the host has no part in the mount: it is no peer and no slave of one of the host's, and
 /// none of the host's shows the same at the same place (a private one was copied without a tie).
-fn is_own(host: &MountTable, mount: &Mount) -> bool {
+fn is_own(host: &MountTable, hosts: &BTreeSet<Shown<'_>>, mount: Mount<'_>) -> bool {
     let tied = |group: Option<u64>| group.is_some_and(|group| host.has_group(group));
-    let copied = || {
-        host.iter().any(|other| {
-            (&other.point, &other.root, other.device) == (&mount.point, &mount.root, mount.device)
-        })
-    };
-    !tied(mount.peer_group) && !tied(mount.master) && !copied()
+    !tied(mount.peer_group()) && !tied(mount.master()) && !hosts.contains(&mount.shown())
 }
 
 /// Unmounts file systems of the network and then the rest, and waits for those that are busy: why each

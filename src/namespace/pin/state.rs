@@ -147,8 +147,27 @@ impl State {
         self.namespace.map(|known| Identity { inode: known.inode, id: known.id })
     }
 
+    /// The directories that are bidirectional with the host.
+    #[must_use]
+    pub fn expose(&self) -> &[PathBuf] {
+        &self.expose
+    }
+
+    /// The environment file; none while the pin is being made.
+    #[must_use]
+    pub fn env_file(&self) -> Option<&Path> {
+        self.env_file.as_deref()
+    }
+
+    /// When it was pinned, in seconds since 1970; nothing for one that somebody else pinned.
+    #[must_use]
+    pub fn since(&self) -> Option<u64> {
+        self.since
+    }
+
     /// Whether it tells of this namespace.
-    pub(super) fn is_of(&self, identity: Identity) -> bool {
+    #[must_use]
+    pub fn is_of(&self, identity: Identity) -> bool {
         self.namespace == Some(identity.into())
     }
 }

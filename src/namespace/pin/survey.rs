@@ -79,7 +79,7 @@ pub(super) fn at_pin(table: &MountTable, pin: &Path) -> Result<AtPin, Error> {
         Ok(_) => {}
         Err(errno) => return wrong(Trouble::System(errno)),
     }
-    let taken = mount_at(table, pin)?.map(|mount| mount.fstype.clone());
+    let taken = mount_at(table, pin)?.map(|mount| mount.fstype().into_owned());
     match (look(pin), taken) {
         (Look::Namespace(namespace), _) => Ok(AtPin::Pinned(namespace)),
         (Look::Foreign, _) => wrong(Trouble::Foreign),
@@ -99,21 +99,22 @@ pub(super) fn at_pin(table: &MountTable, pin: &Path) -> Result<AtPin, Error> {
 }
 
 /// The mount that a walk to `path` ends in, if it is mounted exactly there.
-pub(super) fn mount_at<'a>(table: &'a MountTable, path: &Path) -> Result<Option<&'a Mount>, Error> {
+pub(super) fn mount_at<'a>(table: &'a MountTable, path: &Path) -> Result<Option<Mount<'a>>, Error> {
     let id = mount_id_of(path).map_err(|errno| Error::path(path, errno))?;
-    Ok(table.by_id(id).filter(|mount| mount.point == path))
+    Ok(table.by_id(id).filter(|mount| mount.point() == path))
 }
 
 /// A directory holds one pin, since its other files tell of one.
 pub(super) fn another_pin(table: &MountTable, location: &Location) -> Result<(), Error> {
     let other = table.below(&location.directory).find(|mount| {
-        mount.fstype == "nsfs"
-            && mount.root.to_string_lossy().starts_with("mnt:[")
-            && mount.point.parent() == Some(&location.directory)
-            && mount.point != location.pin
+        mount.fstype() == "nsfs"
+            && mount.root().to_string_lossy().starts_with("mnt:[")
+            && mount.point().parent() == Some(&location.directory)
+            && mount.point() != location.pin
     });
-    other
-        .map_or(Ok(()), |mount| Err(Error::AnotherPin(location.given.clone(), mount.point.clone())))
+    other.map_or(Ok(()), |mount| {
+        Err(Error::AnotherPin(location.given.clone(), mount.point().into_owned()))
+    })
 }
 
 fn expose_all(
@@ -166,13 +167,13 @@ pub(crate) fn check_form_of_exposed(path: &Path) -> Result<(), Error> {
 /// The mounts that a path walk reaches and that are not shared. Left out are the pin's directory, with
 /// what is in it, and other unbindable mounts: somebody wants them so. The root comes first.
 fn unshared(table: &MountTable, directory: &Path) -> Vec<(PathBuf, Was)> {
-    let is_root = |mount: &Mount| mount.point == Path::new("/");
-    let mut found: Vec<&Mount> = table
+    let is_root = |mount: &Mount<'_>| mount.point() == Path::new("/");
+    let mut found: Vec<Mount<'_>> = table
         .iter()
-        .filter(|mount| mount.peer_group.is_none() && (!mount.unbindable || is_root(mount)))
-        .filter(|mount| !mount.point.starts_with(directory) && mount.fstype != "nsfs")
-        .filter(|mount| mount_id_of(&mount.point) == Ok(mount.id))
+        .filter(|mount| mount.peer_group().is_none() && (!mount.is_unbindable() || is_root(mount)))
+        .filter(|mount| !mount.point().starts_with(directory) && mount.fstype() != "nsfs")
+        .filter(|mount| mount_id_of(&mount.point()) == Ok(mount.id()))
         .collect();
     found.sort_by_key(|mount| !is_root(mount));
-    found.into_iter().map(|mount| (mount.point.clone(), Was::of(mount))).collect()
+    found.into_iter().map(|mount| (mount.point().into_owned(), Was::of(mount))).collect()
 }

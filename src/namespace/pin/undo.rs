@@ -43,8 +43,8 @@ pub(super) struct Undo {
 
 impl Was {
     /// What a mount that is not shared is.
-    pub(super) fn of(mount: &Mount) -> Self {
-        if mount.master.is_some() { Self::Slave } else { Self::Private }
+    pub(super) fn of(mount: Mount<'_>) -> Self {
+        if mount.master().is_some() { Self::Slave } else { Self::Private }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether what is pinned is what it should be: seen through the pin, and compared with the host.
 
 use crate::message::quoted;
-use crate::mounts::MountTable;
+use crate::mounts::{Mount, MountTable};
 use crate::namespace::join;
 use crate::namespace::open::{Look, MountNamespace, look};
 use crate::namespace::pin::error::Error;
@@ -63,7 +63,7 @@ pub(super) fn leads_to(pin: &Path, made: &MountNamespace) -> Result<MountNamespa
 
 /// The mount table inside `namespace`, of which the root directory must be ours. This process is in
 /// `host` again afterwards.
-pub(super) fn table_inside(
+pub(crate) fn table_inside(
     host: &MountNamespace,
     namespace: &MountNamespace,
 ) -> Result<Result<MountTable, join::Error>, Error> {
@@ -78,12 +78,12 @@ pub(super) fn table_inside(
 }
 
 /// What a namespace shares with the host, by its root's place; nothing if it is neither.
-pub(super) fn mode_of(host: &MountTable, inside: &MountTable) -> Option<Mode> {
-    let ours = host.holding(Path::new("/"))?.peer_group?;
+pub(crate) fn mode_of(host: &MountTable, inside: &MountTable) -> Option<Mode> {
+    let ours = host.holding(Path::new("/"))?.peer_group()?;
     let theirs = inside.holding(Path::new("/"))?;
-    if theirs.peer_group == Some(ours) {
+    if theirs.peer_group() == Some(ours) {
         Some(Mode::Common)
-    } else if theirs.master == Some(ours) {
+    } else if theirs.master() == Some(ours) {
         Some(Mode::Hidden)
     } else {
         None
@@ -103,7 +103,7 @@ pub(super) fn check(
         (Mode::Common, _) => return Err(Wrong::RootNotPeer),
         (Mode::Hidden, _) => return Err(Wrong::RootNotSlave),
     }
-    if inside.holding(Path::new("/")).is_none_or(|root| root.peer_group.is_none()) {
+    if inside.holding(Path::new("/")).is_none_or(|root| root.peer_group().is_none()) {
         return Err(Wrong::RootNotShared);
     }
     if let Some(path) = expose.iter().find(|path| !is_exposed(host, inside, path)) {
@@ -112,10 +112,10 @@ pub(super) fn check(
     if mode == Mode::Hidden {
         let meant = |point: &Path| expose.iter().any(|path| point.starts_with(path));
         let leak = inside.iter().find(|mount| {
-            mount.peer_group.is_some_and(|group| host.has_group(group)) && !meant(&mount.point)
+            mount.peer_group().is_some_and(|group| host.has_group(group)) && !meant(&mount.point())
         });
         if let Some(mount) = leak {
-            return Err(Wrong::Leaks(mount.point.clone()));
+            return Err(Wrong::Leaks(mount.point().into_owned()));
         }
     }
     if own_netns && !netns_is_right(host, inside, mode) {
@@ -126,7 +126,7 @@ pub(super) fn check(
 
 /// Whether the directory is a mount in the same peer group on both sides.
 pub(super) fn is_exposed(host: &MountTable, inside: &MountTable, path: &Path) -> bool {
-    let group = |table: &MountTable| table.at(path).and_then(|mount| mount.peer_group);
+    let group = |table: &MountTable| table.at(path).and_then(Mount::peer_group);
     group(host).is_some() && group(host) == group(inside)
 }
 
@@ -137,11 +137,11 @@ fn netns_is_right(host: &MountTable, inside: &MountTable, mode: Mode) -> bool {
     let (Some(ours), Some(theirs)) = (host.at(path), inside.at(path)) else {
         return false;
     };
-    let run = host.by_id(ours.parent).and_then(|parent| parent.peer_group);
-    let group = ours.peer_group;
+    let run = host.by_id(ours.parent()).and_then(Mount::peer_group);
+    let group = ours.peer_group();
     let follows = match mode {
-        Mode::Hidden => theirs.master == group && theirs.peer_group.is_some(),
-        Mode::Common => theirs.peer_group == group,
+        Mode::Hidden => theirs.master() == group && theirs.peer_group().is_some(),
+        Mode::Common => theirs.peer_group() == group,
     };
     group.is_some() && group != run && follows
 }

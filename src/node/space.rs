@@ -1,0 +1,224 @@
+//! The mount namespaces of a node, and their mount tables.
+
+use crate::message::chain;
+use crate::mounts::MountTable;
+use crate::namespace::identity::Identity;
+use crate::namespace::open::{Look, MountNamespace, Place, look};
+use crate::namespace::pin::table_inside;
+use crate::node::Depth;
+use crate::node::pin::Pin;
+use crate::node::process::Process;
+use crate::systemd::process::{Known, Where};
+use nix::errno::Errno;
+use std::collections::HashMap;
+use std::env;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// A mount namespace.
+#[derive(Debug)]
+pub struct Space {
+    /// Which. Without the 64-bit id where the kernel has none, or its file cannot be opened.
+    pub identity: Identity,
+    /// What it is to the node.
+    pub kind: Kind,
+    /// Whether it is one of another user namespace: its mounts are of somebody else's choosing.
+    pub is_foreign: bool,
+    /// Which of [`Node::processes`](crate::node::Node) are in it, by id. A pinned one may have none.
+    pub members: Vec<usize>,
+    /// Its mounts, below the root directory of the process that they were read by.
+    pub table: Result<MountTable, Unread>,
+}
+
+/// What a mount namespace is to the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// PID 1's; where that cannot be told, this process's.
+    Host,
+    /// The one that is pinned.
+    Pinned,
+    /// One that systemd has made for a unit.
+    Sandbox,
+    /// One with another root directory: a container's.
+    Container,
+    /// Another one with PID 1's root directory: one that was pinned once, or somebody's own.
+    Other,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Host => "host",
+            Self::Pinned => "pinned",
+            Self::Sandbox => "sandbox",
+            Self::Container => "container",
+            Self::Other => "other",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Why there is no mount table.
+#[derive(Debug)]
+pub enum Unread {
+    /// Nobody asked for it.
+    NotAsked,
+    /// It cannot be read.
+    Failed(io::Error),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => out.write_str("not read"),
+            Self::Failed(error) => write!(out, "{error}"),
+        }
+    }
+}
+
+/// The mount namespaces of all `processes`, which are told theirs; which of them is the host's, and why
+/// that is not PID 1's for certain.
+pub(super) fn all(
+    processes: &mut [Process],
+    pin: &Pin,
+    depth: Depth,
+) -> (Vec<Space>, Option<usize>, Option<Errno>) {
+    let mut found = Found::default();
+    for (index, process) in processes.iter_mut().enumerate() {
+        process.space = Place::at(&format!("/proc/{}/ns/mnt", process.pid))
+            .map(|place| found.add(place.inode, index, process.pid));
+    }
+    let Found { mut spaces, firsts, .. } = found;
+    let pinned = pin.pinned();
+    let pinned_at = pinned.map(|pinned| {
+        let known = spaces.iter().position(|space| space.identity == pinned.identity);
+        known.unwrap_or_else(|| {
+            spaces.push(Space::new(pinned.identity, false));
+            spaces.len() - 1
+        })
+    });
+    let unseen = Place::at("/proc/1/ns/mnt").err();
+    let reader = if unseen.is_some() { "self" } else { "1" };
+    let place = Place::at(&format!("/proc/{reader}/ns/mnt")).ok();
+    let host =
+        place.and_then(|place| spaces.iter().position(|space| space.identity.inode == place.inode));
+    let known = place.and_then(|place| {
+        let root = Place::at(&format!("/proc/{reader}/root")).ok()?;
+        Some(Known::new(place, root, pinned.map(|pinned| pinned.identity)))
+    });
+    for (index, space) in spaces.iter_mut().enumerate() {
+        let first = firsts.get(index).copied();
+        space.kind = if Some(index) == pinned_at {
+            Kind::Pinned
+        } else if Some(index) == host {
+            Kind::Host
+        } else {
+            kind(known, first)
+        };
+        space.table = match (space.kind, depth) {
+            // With it in hand nobody's root directory cuts the table.
+            (Kind::Pinned, _) => read(pinned.map(|one| inside(&one.namespace))),
+            (Kind::Host, _) => read(Some(of_process(reader))),
+            (_, Depth::All) => of_members(space, processes),
+            (_, Depth::Sides) => Err(Unread::NotAsked),
+        };
+    }
+    (spaces, host, unseen)
+}
+
+impl Space {
+    fn new(identity: Identity, is_foreign: bool) -> Self {
+        let (kind, table) = (Kind::Unknown, Err(Unread::NotAsked));
+        Self { identity, kind, is_foreign, members: Vec::new(), table }
+    }
+}
+
+/// The namespaces found so far.
+#[derive(Default)]
+struct Found {
+    spaces: Vec<Space>,
+    /// The first process found in each.
+    firsts: Vec<i32>,
+    by_inode: HashMap<u64, usize>,
+}
+
+impl Found {
+    /// Adds a process, and its namespace if it is a new one: which it is.
+    fn add(&mut self, inode: u64, process: usize, pid: i32) -> usize {
+        let spaces = &mut self.spaces;
+        let index = *self.by_inode.entry(inode).or_insert_with(|| {
+            self.firsts.push(pid);
+            spaces.push(open(inode, pid));
+            spaces.len() - 1
+        });
+        if let Some(space) = spaces.get_mut(index) {
+            space.members.push(process);
+        }
+        index
+    }
+}
+
+fn open(inode: u64, pid: i32) -> Space {
+    let unknown = Identity { inode, id: None };
+    match look(Path::new(&format!("/proc/{pid}/ns/mnt"))) {
+        Look::Namespace(namespace) => Space::new(namespace.identity().unwrap_or(unknown), false),
+        Look::Foreign => Space::new(unknown, true),
+        _ => Space::new(unknown, false),
+    }
+}
+
+fn kind(known: Option<Known>, first: Option<i32>) -> Kind {
+    let (Some(known), Some(first)) = (known, first) else { return Kind::Unknown };
+    match known.locate(first) {
+        Ok(Some(Where::Host)) => Kind::Host,
+        Ok(Some(Where::Pinned)) => Kind::Pinned,
+        Ok(Some(Where::Sandbox)) => Kind::Sandbox,
+        Ok(Some(Where::Container)) => Kind::Container,
+        Ok(Some(Where::Other(_))) => Kind::Other,
+        Ok(None) | Err(_) => Kind::Unknown,
+    }
+}
+
+/// By the first of its processes that lives long enough.
+fn of_members(space: &Space, processes: &[Process]) -> Result<MountTable, Unread> {
+    let pids = space.members.iter().filter_map(|&member| Some(processes.get(member)?.pid));
+    let mut last = None;
+    for pid in pids {
+        match of_process(&pid.to_string()) {
+            Ok(table) => return Ok(table),
+            Err(error) => last = Some(Err(error)),
+        }
+    }
+    read(last)
+}
+
+fn read(table: Option<io::Result<MountTable>>) -> Result<MountTable, Unread> {
+    table.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(Unread::Failed)
+}
+
+fn of_process(pid: &str) -> io::Result<MountTable> {
+    MountTable::of_text(fs::read(format!("/proc/{pid}/mountinfo"))?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn inside(namespace: &MountNamespace) -> io::Result<MountTable> {
+    if namespace.is_own()? {
+        return MountTable::own();
+    }
+    let host = MountNamespace::own()?;
+    let directory = env::current_dir();
+    let table = table_inside(&host, namespace);
+    // To join made it the root directory.
+    if let Ok(directory) = directory {
+        let _ = env::set_current_dir(directory);
+    }
+    match table {
+        Ok(Ok(table)) => Ok(table),
+        Ok(Err(error)) => Err(io::Error::other(error.to_string())),
+        Err(error) => Err(io::Error::other(chain(&error))),
+    }
+}
