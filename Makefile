@@ -70,8 +70,10 @@ install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (
 	install -m 0755 $(patsubst %,$(DIST)/$(HOST_ARCH)/%,kubens-exec kubensenter kubens) $(BIN)
 	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-hook $(LIBEXEC)
 	install -m 0755 $(DIST)/$(HOST_ARCH)/kubens-generator $(GENERATORS)
-	sed '/^Exec/s,=/usr/bin/,=$(PREFIX)/bin/,' config/systemd/kubens.service >$(UNITS)/kubens.service
-	chmod 0644 $(UNITS)/kubens.service
+	for unit in kubens.service kubens-metrics.service kubens-metrics.timer; do \
+		sed '/^Exec/s,=/usr/bin/,=$(PREFIX)/bin/,' config/systemd/$$unit >$(UNITS)/$$unit && \
+		chmod 0644 $(UNITS)/$$unit || exit; \
+	done
 	install -m 0644 config/systemd/80-kubens.preset $(PRESETS)
 	install -m 0644 man/*.5 $(SHARE)/man/man5
 	install -m 0644 man/*.7 $(SHARE)/man/man7
@@ -80,7 +82,7 @@ install: $(DIST)/$(HOST_ARCH)/kubens ## install what `make release` built here (
 		install -D -m 0644 $$file $(DOCUMENTS)/$$file || exit; \
 	done
 	install -D -m 0644 config/kubens.toml $(DOCUMENTS)/examples/kubens.toml
-	for file in $$(cd config && find openshift profiles -type f); do \
+	for file in $$(cd config && find openshift profiles prometheus -type f); do \
 		install -D -m 0644 config/$$file $(DATA)/$$file || exit; \
 	done
 	install -d $(HOOKS)/enforce $(DATA)/crio.conf.d $(DATA)/containers.conf.d

@@ -24,13 +24,15 @@ const PROGRAMS: [&str; 5] =
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 /// Below the prefix: each file that is installed, and whether it is a program.
-const INSTALLED: [(&str, bool); 48] = [
+const INSTALLED: [(&str, bool); 51] = [
     ("bin/kubens", true),
     ("bin/kubens-exec", true),
     ("bin/kubensenter", true),
     ("lib/systemd/system-generators/kubens-generator", true),
     ("libexec/oci/hooks.d/kubens-hook", true),
     ("lib/systemd/system-preset/80-kubens.preset", false),
+    ("lib/systemd/system/kubens-metrics.service", false),
+    ("lib/systemd/system/kubens-metrics.timer", false),
     ("lib/systemd/system/kubens.service", false),
     ("share/bash-completion/completions/kubens", false),
     ("share/doc/kubens/CHANGELOG.md", false),
@@ -64,6 +66,7 @@ const INSTALLED: [(&str, bool); 48] = [
     ("share/kubens/profiles/hook.json", false),
     ("share/kubens/profiles/kubelet.json", false),
     ("share/kubens/profiles/kubelet-strict.json", false),
+    ("share/kubens/prometheus/kubens.rules.yaml", false),
     ("share/man/man5/kubens-profile.5", false),
     ("share/man/man5/kubens.toml.5", false),
     ("share/man/man7/kubens-json.7", false),
@@ -174,12 +177,15 @@ fn the_first_boot_of_an_image_does_not_enable_it() {
         let wants = "/etc/systemd/system/multi-user.target.wants";
         let image = services::node().prepared_by(&format!("rm -r {wants}"));
         // As where no preset names a unit: it is enabled.
-        let all = format!("enable {}\nenable kubens.service\n", GROUP.join("\nenable "));
+        let all = format!("enable {}\nenable kubens*\n", GROUP.join("\nenable "));
         let image = image.file("/etc/systemd/system-preset/98-all.preset", &all);
+        let timer = include_str!("../config/systemd/kubens-metrics.timer");
+        let image = image.file("/usr/lib/systemd/system/kubens-metrics.timer", timer);
         image.file(&format!("{presets}/80-kubens.preset"), ours)
     };
     let node = image().first_boot().boot();
     assert_eq!(node.property("kubens.service", "UnitFileState"), "disabled");
+    assert_eq!(node.property("kubens-metrics.timer", "UnitFileState"), "disabled");
     assert_eq!(node.property("kubelet.service", "UnitFileState"), "enabled");
     assert_eq!(node.property("kubens.service", "ActiveState"), "inactive");
     node.are_outside(&GROUP);
@@ -211,6 +217,9 @@ fn what_is_installed_elsewhere_names_its_own_programs() {
         "ExecStop=/usr/local/bin/kubens unpin --unit",
     ];
     assert_eq!(lines, expected);
+    let metrics =
+        fs::read_to_string(local.join("lib/systemd/system/kubens-metrics.service")).unwrap();
+    assert!(metrics.contains("\nExecStart=/usr/local/bin/kubens metrics --textfile "), "{metrics}");
 
     // Installed on a host, enabled there, and run as systemd does.
     let host = Host::new();

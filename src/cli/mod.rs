@@ -2,9 +2,11 @@
 
 mod completions;
 mod hooks;
+mod metrics;
 mod pin;
 mod profile;
 mod render;
+mod status;
 mod terminal;
 mod unpin;
 
@@ -52,6 +54,8 @@ pub struct Cli {
 enum Verb {
     Pin(pin::Pin),
     Unpin(unpin::Unpin),
+    Status(status::Status),
+    Metrics(metrics::Metrics),
     Render(render::Render),
     Hooks(hooks::Hooks),
     Profile(profile::Profile),
@@ -135,6 +139,8 @@ fn parse_and_run(messages: Messages) -> u8 {
     match &cli.verb {
         Verb::Pin(pin) => pin.run(messages),
         Verb::Unpin(unpin) => unpin.run(messages),
+        Verb::Status(status) => status.run(messages),
+        Verb::Metrics(metrics) => metrics.run(messages),
         Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
         Verb::Hooks(hooks) => hooks.run(messages),
         Verb::Profile(profile) => profile.run(messages),

@@ -1,6 +1,7 @@
 //! Kubelet and the runtimes: which there are, by unit and by process, and how they are started.
 
 use crate::message::plain;
+use crate::namespace::open::Place;
 use crate::node::process::Process;
 use crate::node::services::{Services, Written, written};
 use crate::node::space::{Kind as SpaceKind, Space};
@@ -109,7 +110,7 @@ pub(super) fn all(processes: &[Process], spaces: &[Space], services: &Services) 
         // a part of its parent.
         let parent = processes.iter().find(|one| one.pid == process.parent);
         let is_part = parent.is_some_and(|one| known_process(one).is_some_and(|of| of.0 == name));
-        if process.container().is_some() || is_part {
+        if process.container().is_some() || is_part || is_anothers(process) {
             continue;
         }
         let unit = process.origin.unit.as_deref().map(|unit| plain(unit).to_string());
@@ -127,6 +128,15 @@ pub(super) fn all(processes: &[Process], spaces: &[Space], services: &Services) 
         daemon.look_at(process, spaces);
     }
     daemons
+}
+
+/// Whether a process is no part of this node: anybody can call a program of his own crio; and what is in a
+/// PID namespace below this one is of another system, which only lacks a control group that is known for
+/// a container's.
+fn is_anothers(process: &Process) -> bool {
+    let own = Place::at("/proc/self/ns/pid");
+    let place = Place::at(&format!("/proc/{}/ns/pid", process.pid));
+    process.user != 0 || matches!((own, place), (Ok(own), Ok(place)) if own != place)
 }
 
 impl Daemon {

@@ -5,10 +5,12 @@
 //! and the runtimes, [`services`] what the generator would do now. What cannot be looked at is told as
 //! such and never guessed.
 //!
-//! Decide: [`owner`] whose mount it is, [`difference`] which mounts are on which side.
+//! Decide: [`owner`] whose mount it is, [`difference`] which mounts are on which side, [`verdict`] whether
+//! all is well, [`metrics`] what of it is a number.
 
 pub mod daemon;
 pub mod difference;
+pub mod metrics;
 pub mod origin;
 pub mod owner;
 pub mod pin;
@@ -16,6 +18,7 @@ pub mod pods;
 pub mod process;
 pub mod services;
 pub mod space;
+pub mod verdict;
 
 use crate::mounts::MountTable;
 use crate::namespace::pin::{Mode, mode_of};

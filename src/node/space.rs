@@ -106,6 +106,8 @@ pub(super) fn all(
     let place = Place::at(&format!("/proc/{reader}/ns/mnt")).ok();
     let host =
         place.and_then(|place| spaces.iter().position(|space| space.identity.inode == place.inode));
+    // Whoever is inside, and cannot look at PID 1, does not see the host at all.
+    let host = host.filter(|host| unseen.is_none() || Some(*host) != pinned_at);
     let known = place.and_then(|place| {
         let root = Place::at(&format!("/proc/{reader}/root")).ok()?;
         Some(Known::new(place, root, pinned.map(|pinned| pinned.identity)))
