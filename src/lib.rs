@@ -17,6 +17,7 @@
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
 //! - [`node`]: a node as it was at one moment: pin, namespaces, daemons, mounts.
+//! - [`verify`]: whether a node keeps every promise of a pinned namespace.
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
 //! - [`hook`]: `kubens-hook`: read the container's state; become another hook, or check.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
@@ -49,3 +50,5 @@ pub mod shim;
 #[cfg(feature = "admin")]
 pub mod systemd;
 pub mod trusted;
+#[cfg(feature = "admin")]
+pub mod verify;

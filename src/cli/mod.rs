@@ -9,6 +9,7 @@ mod render;
 mod status;
 mod terminal;
 mod unpin;
+mod verify;
 
 use crate::elevation;
 use crate::message::{Level, Messages, plain, quoted};
@@ -56,6 +57,7 @@ enum Verb {
     Unpin(unpin::Unpin),
     Status(status::Status),
     Metrics(metrics::Metrics),
+    Verify(verify::Verify),
     Render(render::Render),
     Hooks(hooks::Hooks),
     Profile(profile::Profile),
@@ -141,6 +143,7 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Unpin(unpin) => unpin.run(messages),
         Verb::Status(status) => status.run(messages),
         Verb::Metrics(metrics) => metrics.run(messages),
+        Verb::Verify(verify) => verify.run(messages),
         Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
         Verb::Hooks(hooks) => hooks.run(messages),
         Verb::Profile(profile) => profile.run(messages),

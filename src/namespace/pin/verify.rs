@@ -68,6 +68,10 @@ pub(crate) fn table_inside(
     namespace: &MountNamespace,
 ) -> Result<Result<MountTable, join::Error>, Error> {
     let joined = join::join(namespace, false);
+    // Who did not get in cannot be told to get out, and would be refused that too.
+    if let Err(error @ (join::Error::Privilege(_) | join::Error::Join(_))) = joined {
+        return Ok(Err(error));
+    }
     let table = joined.map(|()| MountTable::own());
     setns(host, CloneFlags::CLONE_NEWNS)
         .map_err(|errno| Error::Act("return to its own mount namespace".into(), errno))?;
