@@ -19,9 +19,6 @@ use std::process::Command;
 /// Where the timer has them written, unless it is told otherwise.
 const TEXTFILE: &str = "/var/lib/prometheus/node-exporter/kubens.prom";
 
-/// What no node has to tell at every moment, and the rules may name all the same.
-const SOMETIMES: [&str; 1] = ["kubens_check"];
-
 fn house(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -153,6 +150,11 @@ fn what_the_kernel_tells_is_what_is_told() {
     split.is("kubens_mounts_leaked", 2);
     split.is("kubens_daemon_inside{daemon=\"crio\"}", 0);
     split.is("kubens_daemon_inside{daemon=\"kubelet\"}", 1);
+    for (check, was, is) in [("daemon", 1, 0), ("leaks", 1, 0), ("root-slave", 1, 1)] {
+        let name = format!("kubens_check{{check=\"{check}\"}}");
+        found.is(&name, was);
+        split.is(&name, is);
+    }
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn names_and_labels_keep_the_rules() {
         .flat_map(|(_, rest)| rest.trim_end_matches('}').split(','))
         .map(|pair| pair.split('=').next().unwrap())
         .collect();
-    let bounded = ["daemon", "kind", "mode", "namespace", "owner", "version"];
+    let bounded = ["check", "daemon", "kind", "mode", "namespace", "owner", "version"];
     assert_eq!(labels, bounded.into());
     let again = host.sh("kubens metrics").out;
     let keys = |text: &str| -> Vec<String> {
@@ -268,8 +270,7 @@ fn the_rules_name_metrics_that_there_are() {
         let names: Vec<&str> = words.filter(|word| word.starts_with("kubens_")).collect();
         assert!(!names.is_empty(), "{expression}");
         for name in names {
-            let is_there = found.types.contains_key(name) || SOMETIMES.contains(&name);
-            assert!(is_there, "no {name}: {expression}");
+            assert!(found.types.contains_key(name), "no {name}: {expression}");
         }
         // The values of labels, too.
         for kind in expression.split("kind").skip(1).filter_map(|rest| rest.split('"').nth(1)) {

@@ -6,6 +6,8 @@ use crate::message::{Messages, quoted};
 use crate::new_file::{beside, write};
 use crate::node::metrics::{self, Metric, Type};
 use crate::node::{Depth, Node};
+use crate::verify::facts::Facts;
+use crate::verify::{self, Check, Outcome, check};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
@@ -86,7 +88,9 @@ impl Metrics {
             Err(error) => return failed(messages, &error),
         };
         let node = Node::read(self.path.as_deref(), Depth::Sides);
-        let text = match encoded(&metrics::of(&node, &[])) {
+        // Where nothing is pinned there is nothing to prove.
+        let checks = if node.is_pinned() { check(&node, &Facts::read(&node)) } else { Vec::new() };
+        let text = match encoded(&metrics::of(&node, &by_name(&checks))) {
             Ok(text) => text,
             Err(error) => return failed(messages, &Error::Encode(error)),
         };
@@ -96,6 +100,25 @@ impl Metrics {
             Err(error) => failed(messages, &error),
         }
     }
+}
+
+/// The check that is a warning at worst: there is nothing to alert on, and the hardened unit may not become
+/// the user who tries it.
+const NEVER_FAILS: &str = "table-readable";
+
+/// Each check that could be made, and whether it holds wherever it was made.
+fn by_name(checks: &[Check]) -> Vec<(String, bool)> {
+    let of = |name: &str| {
+        let outcomes = checks.iter().filter(|one| one.name == name).map(|one| one.outcome);
+        let all: Vec<Outcome> = outcomes.filter(|one| *one != Outcome::NotApplicable).collect();
+        match (all.contains(&Outcome::Fails), all.contains(&Outcome::Unknown), all.is_empty()) {
+            (true, ..) => Some(false),
+            (false, false, false) => Some(true),
+            _ => None,
+        }
+    };
+    let names = verify::NAMES.iter().filter(|name| **name != NEVER_FAILS);
+    names.filter_map(|name| Some(((*name).to_owned(), of(name)?))).collect()
 }
 
 /// The metrics in the text format of Prometheus, by name; those without a value are left out.
@@ -176,6 +199,30 @@ mod tests {
 
     fn gauge(labels: &'static [&'static str], values: Vec<(Vec<String>, f64)>) -> Metric {
         Metric { name: "kubens_x", help: "It\ntells.", kind: Type::Gauge, labels, values }
+    }
+
+    #[test]
+    fn a_check_holds_if_it_does_everywhere_and_is_left_out_if_that_is_not_known() {
+        let one = |name, outcome| Check {
+            name,
+            subject: None,
+            outcome,
+            evidence: String::new(),
+            mend: None,
+        };
+        let checks = [
+            one("daemon", Outcome::Holds),
+            one("daemon", Outcome::Fails),
+            one("hooks", Outcome::Holds),
+            one("hooks", Outcome::NotApplicable),
+            one("table-readable", Outcome::Warning),
+            one("netns", Outcome::Warning),
+            one("exposed", Outcome::NotApplicable),
+            one("root", Outcome::Holds),
+            one("root", Outcome::Unknown),
+        ];
+        let told = [("daemon", false), ("netns", true), ("hooks", true)];
+        assert_eq!(by_name(&checks), told.map(|(name, holds)| (name.to_owned(), holds)));
     }
 
     #[test]
