@@ -22,6 +22,7 @@
 //! - [`hook`]: `kubens-hook`: read the container's state; become another hook, or check.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
 //! - [`audit`]: which capabilities a process tree uses, from the kernel's tracepoint.
+//! - [`doctor`]: whether a node needs kubens, and what it would break there.
 //! - [`cli`]: the verbs of `kubens`.
 
 pub mod arguments;
@@ -31,6 +32,8 @@ pub mod audit;
 pub mod cli;
 #[cfg(feature = "admin")]
 pub mod configuration;
+#[cfg(feature = "admin")]
+pub mod doctor;
 pub mod elevation;
 pub mod hook;
 pub mod json;

@@ -1,6 +1,7 @@
 //! The verbs of `kubens`: one file each. They parse, call the library and render.
 
 mod completions;
+mod doctor;
 mod hooks;
 mod metrics;
 mod pin;
@@ -61,6 +62,7 @@ enum Verb {
     Render(render::Render),
     Hooks(hooks::Hooks),
     Profile(profile::Profile),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 
@@ -147,6 +149,7 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
         Verb::Hooks(hooks) => hooks.run(messages),
         Verb::Profile(profile) => profile.run(messages),
+        Verb::Doctor(doctor) => doctor.run(messages),
         Verb::Completions(completions) => completions.run(messages),
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 // linux/mount.h; not in every C library's headers yet.
 const OPEN_TREE_CLONE: c_int = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: c_int = 0x4;
+const MOVE_MOUNT_SET_GROUP: c_int = 0x100;
 const AT_RECURSIVE: c_int = 0x8000;
 const EMPTY: &CStr = c"";
 
@@ -80,4 +81,31 @@ pub fn attach(tree: impl AsFd, path: &Path) -> nix::Result<()> {
         )
     };
     Errno::result(status).map(drop)
+}
+
+/// Whether the kernel can put a mount into another's peer group (`MOVE_MOUNT_SET_GROUP`, Linux 5.15 and
+/// some older ones). Changes nothing: it names two paths that are nowhere.
+///
+/// # Errors
+/// Anything else than that the paths are not there (it can) or that the flag is unknown (it cannot):
+/// EPERM in a sandbox.
+pub fn can_regroup() -> nix::Result<bool> {
+    // SAFETY: both strings are terminated and outlive the call.
+    let status = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            libc::AT_FDCWD,
+            EMPTY.as_ptr(),
+            libc::AT_FDCWD,
+            EMPTY.as_ptr(),
+            MOVE_MOUNT_SET_GROUP,
+        )
+    };
+    match Errno::result(status) {
+        Err(Errno::ENOENT) => Ok(true),
+        Err(Errno::EINVAL | Errno::ENOSYS) => Ok(false),
+        Err(errno) => Err(errno),
+        // The empty path is nowhere (path_resolution(7)), so this cannot be.
+        Ok(_) => Err(Errno::EINVAL),
+    }
 }

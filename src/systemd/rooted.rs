@@ -55,7 +55,8 @@ impl Rooted {
     }
 
     /// `path`, given as this process sees it, from this root.
-    fn inner(&self, path: &Path) -> PathBuf {
+    #[must_use]
+    pub fn inner(&self, path: &Path) -> PathBuf {
         Path::new("/").join(path.strip_prefix(&self.0).unwrap_or(path))
     }
 
