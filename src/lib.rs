@@ -21,6 +21,7 @@
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
 //! - [`hook`]: `kubens-hook`: read the container's state; become another hook, or check.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
+//! - [`conformance`]: who sees whose mounts on this node, tried with a real runtime.
 //! - [`audit`]: which capabilities a process tree uses, from the kernel's tracepoint.
 //! - [`doctor`]: whether a node needs kubens, and what it would break there.
 //! - [`cli`]: the verbs of `kubens`.
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod configuration;
 #[cfg(feature = "admin")]
 pub mod doctor;
+pub mod conformance;
 pub mod elevation;
 pub mod hook;
 pub mod json;

@@ -2,6 +2,7 @@
 
 mod completions;
 mod doctor;
+mod conformance;
 mod hooks;
 mod metrics;
 mod pin;
@@ -63,6 +64,9 @@ enum Verb {
     Hooks(hooks::Hooks),
     Profile(profile::Profile),
     Doctor(doctor::Doctor),
+    Conformance(conformance::Conformance),
+    #[command(hide = true)]
+    ConformanceInside(conformance::inside::Inside),
     Completions(completions::Completions),
 }
 
@@ -150,6 +154,8 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Hooks(hooks) => hooks.run(messages),
         Verb::Profile(profile) => profile.run(messages),
         Verb::Doctor(doctor) => doctor.run(messages),
+        Verb::Conformance(conformance) => conformance.run(),
+        Verb::ConformanceInside(inside) => inside.run(messages),
         Verb::Completions(completions) => completions.run(messages),
     }
 }
