@@ -16,6 +16,7 @@
 //! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
+//! - [`graph`]: who of a node propagates mounts to whom, and pictures of it.
 //! - [`node`]: a node as it was at one moment: pin, namespaces, daemons, mounts.
 //! - [`verify`]: whether a node keeps every promise of a pinned namespace.
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
@@ -37,6 +38,8 @@ pub mod configuration;
 pub mod doctor;
 pub mod conformance;
 pub mod elevation;
+#[cfg(feature = "admin")]
+pub mod graph;
 pub mod hook;
 pub mod json;
 pub mod kernel;

@@ -3,6 +3,7 @@
 mod completions;
 mod doctor;
 mod conformance;
+mod graph;
 mod hooks;
 mod metrics;
 mod pin;
@@ -12,6 +13,7 @@ mod status;
 mod terminal;
 mod unpin;
 mod verify;
+mod who;
 
 use crate::elevation;
 use crate::message::{Level, Messages, plain, quoted};
@@ -67,6 +69,8 @@ enum Verb {
     Conformance(conformance::Conformance),
     #[command(hide = true)]
     ConformanceInside(conformance::inside::Inside),
+    Graph(graph::Graph),
+    Who(who::Who),
     Completions(completions::Completions),
 }
 
@@ -156,6 +160,8 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Doctor(doctor) => doctor.run(messages),
         Verb::Conformance(conformance) => conformance.run(),
         Verb::ConformanceInside(inside) => inside.run(messages),
+        Verb::Graph(graph) => graph.run(messages),
+        Verb::Who(who) => who.run(messages),
         Verb::Completions(completions) => completions.run(messages),
     }
 }

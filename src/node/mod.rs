@@ -6,10 +6,12 @@
 //! such and never guessed.
 //!
 //! Decide: [`owner`] whose mount it is, [`difference`] which mounts are on which side, [`verdict`] whether
-//! all is well, [`metrics`] what of it is a number.
+//! all is well, [`metrics`] what of it is a number, [`who`] holds a mount, by what [`holds`] reads of the
+//! processes.
 
 pub mod daemon;
 pub mod difference;
+pub mod holds;
 pub mod metrics;
 pub mod origin;
 pub mod owner;
@@ -19,6 +21,7 @@ pub mod process;
 pub mod services;
 pub mod space;
 pub mod verdict;
+pub mod who;
 
 use crate::mounts::MountTable;
 use crate::namespace::pin::{Mode, mode_of};
