@@ -57,6 +57,7 @@ bench: ## measure what the shim, the generator, the hook and a node's mounts cos
 	$(CARGO) bench --locked --bench exec
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) $(CARGO) bench --locked --bench generator
+	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) $(CARGO) bench --locked --bench mounts
 	$(CARGO) bench --locked --bench hook
 	$(CARGO) bench --locked --bench node
 

@@ -12,7 +12,7 @@
 //! - `near`: what a wrong word may have meant.
 //! - [`trusted`]: a file that nobody else may have written.
 //! - [`namespace`]: a mount namespace: find and trust it, join it, pin it, see who is inside.
-//! - [`mounts`]: a mount table: parsed, with its peer groups.
+//! - [`mounts`]: a mount table: read, of whichever namespace, and what is found in it.
 //! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.

@@ -6,6 +6,7 @@ mod conformance;
 mod graph;
 mod hooks;
 mod metrics;
+mod mounts;
 mod pin;
 mod profile;
 mod render;
@@ -63,6 +64,7 @@ enum Verb {
     Metrics(metrics::Metrics),
     Verify(verify::Verify),
     Render(render::Render),
+    Mounts(mounts::Mounts),
     Hooks(hooks::Hooks),
     Profile(profile::Profile),
     Doctor(doctor::Doctor),
@@ -155,6 +157,7 @@ fn parse_and_run(messages: Messages) -> u8 {
         Verb::Metrics(metrics) => metrics.run(messages),
         Verb::Verify(verify) => verify.run(messages),
         Verb::Render(render) => render.run(Messages::new("kubens", Level::Info)),
+        Verb::Mounts(mounts) => mounts.run(messages),
         Verb::Hooks(hooks) => hooks.run(messages),
         Verb::Profile(profile) => profile.run(messages),
         Verb::Doctor(doctor) => doctor.run(messages),

@@ -13,6 +13,8 @@ pub mod detached;
 pub mod entry;
 pub mod exec;
 pub mod flock;
+#[cfg(feature = "admin")]
+pub mod listmount;
 pub mod nsfs;
 pub mod output;
 #[cfg(feature = "admin")]
@@ -22,6 +24,8 @@ pub mod seccomp;
 #[cfg(feature = "admin")]
 pub mod securebits;
 pub mod signals;
+#[cfg(feature = "admin")]
+pub mod statmount;
 pub mod statx;
 #[cfg(feature = "admin")]
 pub mod tree;

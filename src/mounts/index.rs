@@ -2,6 +2,7 @@
 //! of row numbers in some order.
 
 use crate::mounts::parse::{Row, unescaped};
+use crate::mounts::reach::reached;
 use std::cmp::Ordering;
 use std::sync::OnceLock;
 
@@ -12,6 +13,7 @@ pub(super) struct Index {
     parents: OnceLock<Vec<u32>>,
     groups: OnceLock<Vec<u32>>,
     points: OnceLock<Points>,
+    reached: OnceLock<Vec<bool>>,
 }
 
 impl Index {
@@ -41,6 +43,11 @@ impl Index {
     /// The mount points.
     pub(super) fn points(&self, text: &[u8], rows: &[Row]) -> &Points {
         self.points.get_or_init(|| Points::new(text, rows))
+    }
+
+    /// Whether a walk to its point ends in the mount of each row.
+    pub(super) fn reached(&self, text: &[u8], rows: &[Row]) -> &[bool] {
+        self.reached.get_or_init(|| reached(text, rows, self, self.points(text, rows)))
     }
 }
 
@@ -145,13 +152,20 @@ impl Points {
         self.at(text, rows, point).first().map(|&number| self.top(number))
     }
 
-    fn top(&self, number: u32) -> u32 {
+    /// The rows in the order of their points.
+    pub(super) fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// The uppermost of the mounts that are mounted on this one at its very point; itself if there is none.
+    pub(super) fn top(&self, number: u32) -> u32 {
         slot(&self.top, number).unwrap_or(number)
     }
 }
 
-fn slot(top: &[u32], number: u32) -> Option<u32> {
-    top.get(usize::try_from(number).ok()?).copied()
+/// What is noted of the row of this number.
+pub(super) fn slot<T: Copy>(notes: &[T], number: u32) -> Option<T> {
+    notes.get(usize::try_from(number).ok()?).copied()
 }
 
 fn set(top: &mut [u32], number: u32, value: u32) {
@@ -196,7 +210,7 @@ fn climb(rows: &[Row], stack: &[u32], top: &mut [u32]) {
 }
 
 /// The bytes of a row's point, escaped, and whether there are escapes.
-fn point<'a>(text: &'a [u8], rows: &[Row], number: u32) -> (&'a [u8], bool) {
+pub(super) fn point<'a>(text: &'a [u8], rows: &[Row], number: u32) -> (&'a [u8], bool) {
     let Some(row) = get(rows, number) else {
         return (&[], false);
     };

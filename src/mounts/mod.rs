@@ -1,4 +1,4 @@
-//! A mount table: read from mountinfo (`proc_pid_mountinfo(5)`), with its peer groups.
+//! A mount table: read from mountinfo (`proc_pid_mountinfo(5)`) or by statmount(2), with its peer groups.
 //!
 //! The names are those of `mount_namespaces(7)`: mounts that share events are peers in a peer
 //! group; a slave receives events from its master group.
@@ -6,9 +6,14 @@
 mod index;
 mod mount;
 mod parse;
+mod reach;
+#[cfg(feature = "admin")]
+mod read;
+#[cfg(feature = "admin")]
+mod statmount;
 
 use crate::kernel::statx;
-use index::{Index, get};
+use index::{Index, get, slot};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -75,7 +80,14 @@ impl MountTable {
 
     /// All mounts, in the kernel's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Mount<'_>> + DoubleEndedIterator {
-        self.rows.iter().map(|row| Mount::new(self, row))
+        // There are fewer mounts than bytes of the text, which are counted in as many bits.
+        let numbered = self.rows.iter().enumerate();
+        numbered.map(|(at, row)| Mount::new(self, row, u32::try_from(at).unwrap_or(u32::MAX)))
+    }
+
+    /// All mounts in the order of the bytes of their points, those at one point by their parents.
+    pub fn by_point(&self) -> impl Iterator<Item = Mount<'_>> {
+        self.mounts(self.index.points(&self.text, &self.rows).order())
     }
 
     /// The mount with this id.
@@ -122,7 +134,8 @@ impl MountTable {
     /// Whether a walk to its point ends in the mount: whether nothing covers it, or a directory above it.
     #[must_use]
     pub fn is_reachable(&self, mount: Mount<'_>) -> bool {
-        self.row_at(&mount.point()).is_some_and(|row| mount.is_row(row))
+        let reached = self.index.reached(&self.text, &self.rows);
+        slot(reached, mount.number()).unwrap_or(false)
     }
 
     /// The mounts below `point`, itself not among them, in the order of their points.
@@ -153,19 +166,15 @@ impl MountTable {
     }
 
     fn walk(&self, path: &Path) -> Option<Mount<'_>> {
-        Some(Mount::new(self, self.row_at(path)?))
-    }
-
-    fn row_at(&self, path: &Path) -> Option<&Row> {
         let mut paths: Vec<&Path> = path.ancestors().collect();
         paths.reverse();
         let paths = paths.into_iter().map(|path| path.as_os_str().as_bytes());
         let points = self.index.points(&self.text, &self.rows);
-        get(&self.rows, points.walk(&self.text, &self.rows, paths)?)
+        self.mount(points.walk(&self.text, &self.rows, paths)?)
     }
 
     fn mount(&self, number: u32) -> Option<Mount<'_>> {
-        get(&self.rows, number).map(|row| Mount::new(self, row))
+        get(&self.rows, number).map(|row| Mount::new(self, row, number))
     }
 
     fn mounts<'a>(&'a self, numbers: &'a [u32]) -> impl Iterator<Item = Mount<'a>> {

@@ -19,11 +19,12 @@ pub type Shown<'a> = (Cow<'a, Path>, Cow<'a, Path>, (u32, u32));
 pub struct Mount<'a> {
     table: &'a MountTable,
     row: &'a Row,
+    number: u32,
 }
 
 impl<'a> Mount<'a> {
-    pub(super) fn new(table: &'a MountTable, row: &'a Row) -> Self {
-        Self { table, row }
+    pub(super) fn new(table: &'a MountTable, row: &'a Row, number: u32) -> Self {
+        Self { table, row, number }
     }
 
     /// Field 1, unique among the mounts that exist.
@@ -134,9 +135,14 @@ impl<'a> Mount<'a> {
         (self.point(), self.root(), self.device())
     }
 
-    /// Whether it is this one, of the same table.
-    pub(super) fn is_row(self, row: &Row) -> bool {
-        std::ptr::eq(self.row, row)
+    /// Which of the table's mounts it is in the kernel's order, from 0 on.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::try_from(self.number).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn number(self) -> u32 {
+        self.number
     }
 
     fn bytes(self, place: (u32, u32)) -> &'a [u8] {

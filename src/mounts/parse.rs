@@ -81,15 +81,15 @@ impl Row {
 
 /// Every mount of the text, in its order.
 pub(super) fn table(text: &[u8]) -> Result<Vec<Row>, ParseError> {
-    let lines = || text.split(|&byte| byte == b'\n');
-    let mut rows = Vec::with_capacity(lines().count());
+    let mut rows = Vec::new();
     let mut start = 0;
-    for (index, line) in lines().enumerate() {
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         if !line.is_empty() {
             rows.push(row(line, start).ok_or(ParseError { line: index + 1 })?);
         }
         start += line.len() + 1;
     }
+    rows.shrink_to_fit();
     Ok(rows)
 }
 

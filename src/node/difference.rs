@@ -64,23 +64,23 @@ impl Difference {
         let (ours, theirs) = (sorted(host), sorted(inside));
         let mut found =
             Self { host: vec![Side::Host; ours.len()], inside: vec![Side::Hidden; theirs.len()] };
-        let (mut one, mut other) = (ours.iter().peekable(), theirs.iter().peekable());
-        while let (Some((at, mount)), Some((there, copy))) = (one.peek(), other.peek()) {
+        let (mut one, mut other) =
+            (ours.iter().copied().peekable(), theirs.iter().copied().peekable());
+        while let (Some(mount), Some(copy)) = (one.peek(), other.peek()) {
             match order(*mount, *copy) {
                 Ordering::Less => _ = one.next(),
                 Ordering::Greater => _ = other.next(),
                 Ordering::Equal => {
-                    set(&mut found.host, *at, Side::Both);
+                    set(&mut found.host, mount.index(), Side::Both);
                     let leaks = meant.is_leak(*copy);
-                    set(&mut found.inside, *there, if leaks { Side::Leaked } else { Side::Both });
+                    let side = if leaks { Side::Leaked } else { Side::Both };
+                    set(&mut found.inside, copy.index(), side);
                     _ = (one.next(), other.next());
                 }
             }
         }
-        for (at, mount) in &ours {
-            if meant.is_leak(*mount) {
-                set(&mut found.host, *at, Side::Leaked);
-            }
+        for mount in ours.iter().filter(|mount| meant.is_leak(**mount)) {
+            set(&mut found.host, mount.index(), Side::Leaked);
         }
         found
     }
@@ -99,10 +99,11 @@ fn set(sides: &mut [Side], at: usize, side: Side) {
     }
 }
 
-/// The mounts with their places in the table, those that may be the same beside each other.
-fn sorted(table: &MountTable) -> Vec<(usize, Mount<'_>)> {
-    let mut mounts: Vec<(usize, Mount<'_>)> = table.iter().enumerate().collect();
-    mounts.sort_by(|(_, one), (_, other)| order(*one, *other));
+/// The mounts, those that may be the same beside each other. The table has them by their points, which
+/// leaves little to sort.
+fn sorted(table: &MountTable) -> Vec<Mount<'_>> {
+    let mut mounts: Vec<Mount<'_>> = table.by_point().collect();
+    mounts.sort_by(|one, other| order(*one, *other));
     mounts
 }
 

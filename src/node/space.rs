@@ -1,19 +1,15 @@
 //! The mount namespaces of a node, and their mount tables.
 
-use crate::message::chain;
 use crate::mounts::MountTable;
 use crate::namespace::identity::Identity;
-use crate::namespace::open::{Look, MountNamespace, Place, look};
-use crate::namespace::pin::table_inside;
+use crate::namespace::open::{Look, Place, look};
 use crate::node::Depth;
 use crate::node::pin::Pin;
 use crate::node::process::Process;
 use crate::systemd::process::{Known, Where};
 use nix::errno::Errno;
 use std::collections::HashMap;
-use std::env;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -123,8 +119,9 @@ pub(super) fn all(
         };
         space.table = match (space.kind, depth) {
             // With it in hand nobody's root directory cuts the table.
-            (Kind::Pinned, _) => read(pinned.map(|one| inside(&one.namespace))),
-            (Kind::Host, _) => read(Some(of_process(reader))),
+            (Kind::Pinned, _) => read(pinned.map(|one| MountTable::of_namespace(&one.namespace))),
+            (Kind::Host, _) if unseen.is_some() => read(Some(MountTable::own())),
+            (Kind::Host, _) => read(Some(MountTable::of_process(1))),
             (_, Depth::All) => of_members(space, processes),
             (_, Depth::Sides) => Err(Unread::NotAsked),
         };
@@ -190,7 +187,7 @@ fn of_members(space: &Space, processes: &[Process]) -> Result<MountTable, Unread
     let pids = space.members.iter().filter_map(|&member| Some(processes.get(member)?.pid));
     let mut last = None;
     for pid in pids {
-        match of_process(&pid.to_string()) {
+        match MountTable::of_process(pid) {
             Ok(table) => return Ok(table),
             Err(error) => last = Some(Err(error)),
         }
@@ -200,27 +197,4 @@ fn of_members(space: &Space, processes: &[Process]) -> Result<MountTable, Unread
 
 fn read(table: Option<io::Result<MountTable>>) -> Result<MountTable, Unread> {
     table.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(Unread::Failed)
-}
-
-fn of_process(pid: &str) -> io::Result<MountTable> {
-    MountTable::of_text(fs::read(format!("/proc/{pid}/mountinfo"))?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-fn inside(namespace: &MountNamespace) -> io::Result<MountTable> {
-    if namespace.is_own()? {
-        return MountTable::own();
-    }
-    let host = MountNamespace::own()?;
-    let directory = env::current_dir();
-    let table = table_inside(&host, namespace);
-    // To join made it the root directory.
-    if let Ok(directory) = directory {
-        let _ = env::set_current_dir(directory);
-    }
-    match table {
-        Ok(Ok(table)) => Ok(table),
-        Ok(Err(error)) => Err(io::Error::other(error.to_string())),
-        Err(error) => Err(io::Error::other(chain(&error))),
-    }
 }
