@@ -34,9 +34,9 @@ pub mod audit;
 pub mod cli;
 #[cfg(feature = "admin")]
 pub mod configuration;
+pub mod conformance;
 #[cfg(feature = "admin")]
 pub mod doctor;
-pub mod conformance;
 pub mod elevation;
 #[cfg(feature = "admin")]
 pub mod graph;

@@ -327,6 +327,45 @@ fn the_page_of_kubens_explains_each_field_of_its_objects() {
     compare(&page, host.sh(script).ok(), ".Ss kubens unpin");
 }
 
+/// Joins what a verb prints of several nodes: a list that is empty on one may tell its fields on another.
+fn join(objects: &[String]) -> String {
+    let values = objects.iter().map(|one| serde_json::from_str(one).expect(one));
+    serde_json::Value::Array(values.collect()).to_string()
+}
+
+#[test]
+fn the_page_of_the_objects_explains_each_field_about_a_node() {
+    let page = page("kubens-json");
+    let host = Host::prepared_by("mount --make-rshared /; mkdir -p /run/exposed");
+    let json = |verb: &str| host.sh(&format!("kubens {verb} --json; true")).ok().to_owned();
+    let verbs = [
+        "status",
+        "verify",
+        "mounts",
+        "doctor --seconds 1",
+        "who /run",
+        "graph",
+        "conformance --runtime builtin",
+    ];
+    let all = |found: &mut Vec<Vec<String>>| {
+        for (verb, found) in verbs.iter().zip(found) {
+            found.push(match *verb {
+                "graph" => host.sh("kubens graph --format json").ok().to_owned(),
+                verb => json(verb),
+            });
+        }
+    };
+    let mut found = vec![Vec::new(); verbs.len()];
+    all(&mut found);
+    host.sh("kubens pin --expose /run/exposed").ok();
+    host.sh("cp /bin/sleep /run/kubelet; kubens-exec --require /run/kubelet 60 >/dev/null 2>&1 & sleep 0.2").ok();
+    all(&mut found);
+    for (verb, found) in verbs.iter().zip(&found) {
+        let name = verb.split(' ').next().unwrap();
+        compare(&page, &join(found), &format!(".Ss kubens {name}"));
+    }
+}
+
 #[test]
 fn the_page_of_kubens_explains_each_field_of_the_state() {
     // What is written down of a pin that kubens.service made is all that there can be.

@@ -1,8 +1,8 @@
 //! The verbs of `kubens`: one file each. They parse, call the library and render.
 
 mod completions;
-mod doctor;
 mod conformance;
+mod doctor;
 mod graph;
 mod hooks;
 mod metrics;
@@ -45,11 +45,13 @@ const NOT_PINNED: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(name = "kubens", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "\
-Exit status: 0 done, 1 failed or refused, 2 usage.
+Exit status: 0 done, 1 failed or refused, 2 usage, 3 nothing is pinned.
 
 Commands run in the namespace with kubensenter(8). For services of systemd:
+  kubens doctor                           is it needed, and what would break
   kubens render dropin kubelet.service    what would be done
   systemctl enable kubens.service         do it from the next boot on
+  kubens verify                           prove that it is done
 More: kubens(8), kubens.toml(5), kubens-generator(8)")]
 pub struct Cli {
     #[command(subcommand)]
@@ -61,18 +63,18 @@ enum Verb {
     Pin(pin::Pin),
     Unpin(unpin::Unpin),
     Status(status::Status),
-    Metrics(metrics::Metrics),
     Verify(verify::Verify),
-    Render(render::Render),
-    Mounts(mounts::Mounts),
-    Hooks(hooks::Hooks),
-    Profile(profile::Profile),
     Doctor(doctor::Doctor),
+    Mounts(mounts::Mounts),
+    Graph(graph::Graph),
+    Who(who::Who),
+    Metrics(metrics::Metrics),
     Conformance(conformance::Conformance),
     #[command(hide = true)]
     ConformanceInside(conformance::inside::Inside),
-    Graph(graph::Graph),
-    Who(who::Who),
+    Render(render::Render),
+    Hooks(hooks::Hooks),
+    Profile(profile::Profile),
     Completions(completions::Completions),
 }
 
