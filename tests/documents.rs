@@ -52,7 +52,8 @@ fn flags_of_help(help: &str) -> BTreeSet<String> {
     let lists = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let heads = lists.filter_map(|line| line.split("  ").next());
     let words = heads.flat_map(|head| head.split([' ', ',', '=']));
-    words.filter(|word| word.starts_with('-')).map(str::to_owned).collect()
+    // A dash alone stands before the values of an option.
+    words.filter(|word| word.len() > 1 && word.starts_with('-')).map(str::to_owned).collect()
 }
 
 /// The flags that lists in mdoc(7) explain: those of the items that start with one.
@@ -327,42 +328,65 @@ fn the_page_of_kubens_explains_each_field_of_its_objects() {
     compare(&page, host.sh(script).ok(), ".Ss kubens unpin");
 }
 
-/// Joins what a verb prints of several nodes: a list that is empty on one may tell its fields on another.
-fn join(objects: &[String]) -> String {
-    let values = objects.iter().map(|one| serde_json::from_str(one).expect(one));
-    serde_json::Value::Array(values.collect()).to_string()
+/// What the page tells of `verb`, and these nodes may not have.
+fn absent(verb: &str) -> BTreeSet<String> {
+    let pod = |of: &str| ["name", "uid"].map(|field| format!("{of}.pod.{field}"));
+    match verb {
+        "doctor" => {
+            let fields = "advice file kind line mount pid pod process unit weight what why";
+            let findings = fields.split(' ').map(|field| format!("findings.{field}"));
+            findings.chain(["mounts".to_owned()]).collect()
+        }
+        "who" => pod("mounts.processes")
+            .into_iter()
+            .chain(["device", "file"].map(|field| format!("loop_devices.{field}")))
+            .collect(),
+        "graph" => pod("namespaces").into(),
+        _ => BTreeSet::new(),
+    }
 }
 
 #[test]
 fn the_page_of_the_objects_explains_each_field_about_a_node() {
-    let page = page("kubens-json");
-    let host = Host::prepared_by("mount --make-rshared /; mkdir -p /run/exposed");
-    let json = |verb: &str| host.sh(&format!("kubens {verb} --json; true")).ok().to_owned();
     let verbs = [
-        "status",
-        "verify",
-        "mounts",
-        "doctor --seconds 1",
-        "who /run",
-        "graph",
-        "conformance --runtime builtin",
+        "status --json",
+        "verify --json",
+        "mounts --json",
+        "doctor --seconds 1 --json",
+        "who /run --json",
+        "graph --format json",
+        "conformance --runtime builtin --json",
     ];
-    let all = |found: &mut Vec<Vec<String>>| {
-        for (verb, found) in verbs.iter().zip(found) {
-            found.push(match *verb {
-                "graph" => host.sh("kubens graph --format json").ok().to_owned(),
-                verb => json(verb),
-            });
-        }
+    // A list that is empty on one of them tells its fields on another.
+    let host = Host::prepared_by("mount --make-rshared /; mkdir -p /run/exposed");
+    let start = |place: &str, name: &str| {
+        format!("cp /bin/sleep /run/{name}; {place} /run/{name} 60 >/dev/null 2>&1 & sleep 0.2")
     };
-    let mut found = vec![Vec::new(); verbs.len()];
-    all(&mut found);
-    host.sh("kubens pin --expose /run/exposed").ok();
-    host.sh("cp /bin/sleep /run/kubelet; kubens-exec --require /run/kubelet 60 >/dev/null 2>&1 & sleep 0.2").ok();
-    all(&mut found);
-    for (verb, found) in verbs.iter().zip(&found) {
-        let name = verb.split(' ').next().unwrap();
-        compare(&page, &join(found), &format!(".Ss kubens {name}"));
+    let nodes = [
+        "true".to_owned(),
+        format!("kubens pin --expose /run/exposed; {}", start("kubens-exec --require", "kubelet")),
+        start("", "crio"),
+    ];
+    let mut found = vec![BTreeSet::new(); verbs.len()];
+    for node in nodes {
+        host.sh(&node).ok();
+        for (verb, found) in verbs.iter().zip(&mut found) {
+            found.extend(fields(host.sh(&format!("kubens {verb}; true")).ok()));
+        }
+    }
+    let page = page("kubens-json");
+    for (verb, is) in verbs.iter().zip(&found) {
+        let verb = verb.split(' ').next().unwrap();
+        let told = told(&page, &format!(".Ss kubens {verb}"));
+        let holds = |name: &String| is.iter().any(|other| other.starts_with(&format!("{name}.")));
+        let untold: Vec<_> = is.difference(&told).filter(|name| !holds(name)).collect();
+        assert!(untold.is_empty(), "{verb}: not told: {untold:?}");
+        let missing: BTreeSet<String> = told.difference(is).cloned().collect();
+        let may_be = absent(verb);
+        assert!(
+            missing.is_subset(&may_be),
+            "{verb}: {missing:?} is not there, only {may_be:?} may"
+        );
     }
 }
 
@@ -518,6 +542,8 @@ fn files_that_the_pages_name_are_installed_or_made() {
     let known = [
         "/etc/kubens/kubens.toml",
         "/usr/lib/systemd/system/kubens.service",
+        "/usr/lib/systemd/system/kubens-metrics.timer",
+        "/usr/share/kubens/prometheus/kubens.rules.yaml",
         "/usr/lib/systemd/system-preset/80-kubens.preset",
         "/usr/share/doc/kubens/examples/kubens.toml",
         "/etc/kubens/profiles",
