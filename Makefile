@@ -51,7 +51,8 @@ test: test-tools ## prove it; installs what the tests need when that is missing 
 	$(MAKE) --no-print-directory $(DIST)/$(HOST_ARCH)/kubens
 	KUBENS_BIN=$(abspath $(DIST)/$(HOST_ARCH)) \
 		$(CARGO) test --locked --test pin --test shim --test runtime --test transparency \
-		--test generator --test systemd --test profile --test hook --test hook_record
+		--test generator --test systemd --test profile --test hook --test hook_record \
+		--test mounts --test conformance
 
 bench: ## measure what the shim, the generator, the hook and a node's mounts cost (root)
 	$(CARGO) bench --locked --bench exec

@@ -82,7 +82,7 @@ impl Picture<'_> {
         let (x, room) = (rect.x + PAD, rect.width - 2.0 * PAD);
         let more = format!("{kept} more than now");
         self.canvas.text((x, y), room, Font::NAME, &more);
-        let more = "and every change read by systemd";
+        let more = "systemd reads each change";
         self.canvas.text((x, y + LINE), room, Font::LINE, more);
         self.canvas.close();
         let x = rect.right() + 36.0;
