@@ -34,6 +34,7 @@ pub mod audit;
 pub mod cli;
 #[cfg(feature = "admin")]
 pub mod configuration;
+#[cfg(feature = "admin")]
 pub mod conformance;
 #[cfg(feature = "admin")]
 pub mod doctor;
