@@ -16,15 +16,15 @@
 //! - [`privilege`]: what a command keeps and loses: capabilities, seccomp, the profile that names them.
 //! - [`configuration`]: what the administrator wants: `/etc/kubens/kubens.toml`.
 //! - [`systemd`]: unit files, command lines, the drop-in, the generator.
-//! - [`graph`]: who of a node propagates mounts to whom, and pictures of it.
 //! - [`node`]: a node as it was at one moment: pin, namespaces, daemons, mounts.
 //! - [`verify`]: whether a node keeps every promise of a pinned namespace.
+//! - [`doctor`]: whether a node needs kubens, and what it would break there.
+//! - [`graph`]: who of a node propagates mounts to whom, and pictures of it.
+//! - [`conformance`]: who sees whose mounts on this node, tried with a real runtime.
 //! - [`registration`]: the files by which a runtime finds its hooks: read, judged, put in place.
 //! - [`hook`]: `kubens-hook`: read the container's state; become another hook, or check.
 //! - [`shim`]: `kubens-exec` and `kubensenter`: arguments, plan, run.
-//! - [`conformance`]: who sees whose mounts on this node, tried with a real runtime.
 //! - [`audit`]: which capabilities a process tree uses, from the kernel's tracepoint.
-//! - [`doctor`]: whether a node needs kubens, and what it would break there.
 //! - [`cli`]: the verbs of `kubens`.
 
 pub mod arguments;

@@ -4,7 +4,7 @@
 //! what is configured, [`uses`] what processes have open, [`switching`] whether a live switch is possible;
 //! the rest is in [`crate::node`].
 //!
-//! Decide: [`line`], [`texts`], [`cleaners`], [`copies`], [`points`] and [`examine`] find what looks into the host's
+//! Decide: [`mod@line`], [`texts`], [`cleaners`], [`copies`], [`points`] and [`examine`] find what looks into the host's
 //! mounts, [`finding`] says why that matters, [`merge`] tells once what is alike, [`decide`] recommends.
 
 pub mod ask;
