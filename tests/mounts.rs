@@ -98,6 +98,19 @@ fn the_kernels_two_answers_agree_on_whatever_is_odd() {
     let unique: std::collections::BTreeSet<_> =
         listed.iter().map(|mount| mount.unique_id().unwrap()).collect();
     assert_eq!(unique.len(), listed.len());
+    // More than are listed at once, and one that tells more than most.
+    host.sh("mkdir '/run/a #b' /run/many /run/part /run/long; mount --bind /run/many /run/many
+        mount --make-private /run/many
+        for i in $(seq 600); do mount -t tmpfs many /run/many; done
+        mkdir '/run/a #b/c'; mount --bind '/run/a #b/c' /run/part
+        mount -t tmpfs \"$(head -c 4000 /dev/zero | tr '\\0' x)\" /run/long")
+        .ok();
+    let (many, listed) =
+        (MountTable::of_process(host.init).unwrap(), MountTable::listed(Some(&namespace)).unwrap());
+    assert!(many.len() > 600);
+    same(&many, &listed);
+    assert!(many.iter().any(|mount| mount.source().len() == 4000));
+    assert!(many.at(Path::new("/run/part")).unwrap().root().ends_with("a #b/c"));
     let covered = read.at(Path::new("/run/covered/in")).unwrap();
     assert!(!read.is_reachable(covered));
     // What is listed cannot tell an empty source from none: the process in it is asked.

@@ -1,6 +1,6 @@
 //! `kubens graph`.
 
-use crate::cli::{DONE, FAILED, json, lossy, print};
+use crate::cli::{DONE, FAILED, absolute, json, lossy, print};
 use crate::graph::relation::{Edge, Way};
 use crate::graph::{Graph as Model, Namespace, dot, mermaid, svg};
 use crate::message::{Messages, quoted};
@@ -30,8 +30,9 @@ pub(super) struct Graph {
     /// Write to this file, at once and whole, instead of to standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The pin, if it is not the one of kubens.service
-    #[arg(long, value_name = "PIN")]
+    /// The file on which the namespace is pinned [default: that of kubens.service, or
+    /// /run/kubens/mnt]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
 }
 

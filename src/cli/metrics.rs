@@ -1,6 +1,6 @@
 //! `kubens metrics`.
 
-use crate::cli::{DONE, failed, print};
+use crate::cli::{DONE, absolute, failed, print};
 use crate::kernel::flock;
 use crate::message::{Messages, quoted};
 use crate::new_file::{beside, write};
@@ -33,7 +33,7 @@ pub(super) struct Metrics {
     #[arg(long, value_name = "PATH")]
     textfile: Option<PathBuf>,
     /// The file on which the namespace is pinned [default: that of kubens.service, or /run/kubens/mnt]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
 }
 

@@ -18,6 +18,7 @@ mod who;
 
 use crate::elevation;
 use crate::message::{Level, Messages, plain, quoted};
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use nix::sys::stat::{Mode, umask};
@@ -76,6 +77,12 @@ enum Verb {
     Hooks(hooks::Hooks),
     Profile(profile::Profile),
     Completions(completions::Completions),
+}
+
+/// A path that does not depend on where this process is; of whatever bytes.
+fn absolute() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new()
+        .try_map(|path| if path.is_absolute() { Ok(path) } else { Err("give an absolute path") })
 }
 
 /// Which pin, and from where: the same for every verb that writes one.

@@ -1,7 +1,7 @@
 //! `kubens verify`.
 
 use crate::cli::terminal::Paint;
-use crate::cli::{DONE, FAILED, NOT_PINNED, json, print};
+use crate::cli::{DONE, FAILED, NOT_PINNED, absolute, json, print};
 use crate::message::Messages;
 use crate::node::{Depth, Node};
 use crate::verify::facts::Facts;
@@ -31,7 +31,7 @@ Examples:
 pub(super) struct Verify {
     /// The file on which the namespace is pinned [default: that of kubens.service, or
     /// /run/kubens/mnt]
-    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
     /// Take warnings, and what could not be looked at, for failures
     #[arg(long)]
@@ -45,12 +45,6 @@ pub(super) struct Verify {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// A path that does not depend on where this process is.
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("give an absolute path".to_owned()) }
 }
 
 /// A number of seconds, with a fraction if need be.

@@ -4,7 +4,7 @@ mod report;
 mod text;
 
 use crate::cli::terminal::Paint;
-use crate::cli::{DONE, FAILED, NOT_PINNED, json, print};
+use crate::cli::{DONE, FAILED, NOT_PINNED, absolute, json, print};
 use crate::message::{Messages, plain, quoted};
 use crate::mounts::Mount;
 use crate::node::holds::{self, Kernel};
@@ -38,8 +38,9 @@ pub(super) struct Who {
     /// Look PATH up in the pinned namespace alone
     #[arg(long)]
     inside: bool,
-    /// The pin, if it is not the one of kubens.service
-    #[arg(long, value_name = "PIN")]
+    /// The file on which the namespace is pinned [default: that of kubens.service, or
+    /// /run/kubens/mnt]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
     /// Print the result as one JSON object
     #[arg(long)]

@@ -193,6 +193,34 @@ mod tests {
     }
 
     #[test]
+    fn each_pair_of_a_guarantee_can_break_it() {
+        use Party::{Host, Master, Pinned, Runtime, Slave};
+        for (id, pairs) in [
+            ("guarantee-1", &[(Pinned, Host), (Master, Host), (Slave, Host)][..]),
+            (
+                "guarantee-2",
+                &[
+                    (Pinned, Runtime),
+                    (Pinned, Master),
+                    (Master, Pinned),
+                    (Slave, Pinned),
+                    (Slave, Master),
+                ],
+            ),
+            ("guarantee-3", &[(Host, Runtime), (Host, Master), (Host, Pinned)]),
+        ] {
+            for (looker, maker) in pairs {
+                let mut seen = right(Mode::Hidden);
+                let row = seen.get_mut(looker).unwrap();
+                if !row.remove(maker) {
+                    row.insert(*maker);
+                }
+                assert!(wrong(Mode::Hidden, &seen).contains(&id), "{looker} {maker}");
+            }
+        }
+    }
+
+    #[test]
     fn the_evidence_tells_what_is_wrong_alone() {
         let mut seen = right(Mode::Hidden);
         seen.insert(Party::Host, BTreeSet::from([Party::Host, Party::Master, Party::Pinned]));

@@ -9,12 +9,12 @@ use crate::doctor::local::is_local;
 use crate::doctor::merge::merged;
 use crate::doctor::points::Points;
 use crate::doctor::processes::{is_on_host, judged, ours, place, running, shortened, staying};
-use crate::doctor::storage::Stores;
 use crate::doctor::uses::{self, Use};
 use crate::message::{plain, quoted};
 use crate::mounts::MountTable;
 use crate::node::owner::{Directories, Owner};
 use crate::node::process::Process;
+use crate::node::storage::Stores;
 use crate::node::{Node, space};
 use crate::systemd::rooted::Rooted;
 use nix::errno::Errno;
@@ -69,15 +69,8 @@ pub fn examine(node: &Node) -> Examined {
 
 /// What words are judged by here. CRI-O alone has a store that podman may share.
 fn judge(node: &Node, stores: &Stores) -> Judge {
-    let mut directories = node.directories.clone();
+    let directories = node.directories.clone();
     let has_crio = node.daemons.iter().any(|one| one.name == "crio");
-    if has_crio {
-        for path in [&stores.crio.root, &stores.crio.run] {
-            if !directories.runtimes.contains(path) {
-                directories.runtimes.push(path.clone());
-            }
-        }
-    }
     let shared_store = stores.shared().filter(|_| has_crio).map(Path::to_owned);
     Judge { directories, shared_store }
 }

@@ -2,7 +2,7 @@
 //! static manifests, rules of systemd-tmpfiles(8).
 
 use crate::doctor::texts::{Command, Unit, crontab, manifest, named, script};
-use crate::message::quoted;
+use crate::node::storage::unread;
 use crate::systemd::rooted::{Content, Rooted};
 use crate::systemd::unit::{Found, find};
 use crate::systemd::unit_path::UnitPath;
@@ -73,15 +73,6 @@ pub struct Files {
     pub rules: Vec<(PathBuf, String)>,
     /// What could not be read, and why.
     pub unseen: Vec<String>,
-}
-
-/// Notes a file that cannot be read, unless it is not there.
-pub(super) fn unread(unseen: &mut Vec<String>, path: &Path, error: &io::Error) {
-    if error.kind() != io::ErrorKind::NotFound {
-        let cause = error.raw_os_error().map(nix::errno::Errno::from_raw);
-        let cause = cause.map_or_else(|| error.to_string(), |errno| errno.desc().to_owned());
-        unseen.push(format!("{}: {cause}", quoted(path)));
-    }
 }
 
 impl Files {

@@ -1,6 +1,6 @@
 //! Whether this node needs kubens, and what it would break here. Changes nothing, prints nothing.
 //!
-//! Read: [`mod@sample`] what mounts cost, [`version`] with [`ask`] what is installed, [`files`] (those that are [`local`]) and [`storage`]
+//! Read: [`mod@sample`] what mounts cost, [`version`] with [`ask`] what is installed, [`files`] (those that are [`local`])
 //! what is configured, [`uses`] what processes have open, [`switching`] whether a live switch is possible;
 //! the rest is in [`crate::node`].
 //!
@@ -20,7 +20,6 @@ pub mod merge;
 pub mod points;
 pub mod processes;
 pub mod sample;
-pub mod storage;
 pub mod switching;
 pub mod texts;
 pub mod uses;

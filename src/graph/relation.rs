@@ -264,6 +264,14 @@ mod tests {
     }
 
     #[test]
+    fn what_stays_inside_of_a_namespace_is_no_relation() {
+        let own: (Kind, &[&str]) = (Kind::Host, &["/ shared:1", "/copy master:1"]);
+        assert!(told(&[own]).is_empty());
+        let both: (Kind, &[&str]) = (Kind::Other, &["/ shared:1", "/copy master:1"]);
+        assert_eq!(told(&[HOST, both]), ["0 <-> 1: 1 /"]);
+    }
+
+    #[test]
     fn a_master_that_is_nowhere_is_told() {
         let (host, lone) = (table(&["/ shared:1"]), table(&["/ master:9", "/a master:1"]));
         let side = |kind, table| Side { kind, table };

@@ -93,12 +93,6 @@ impl<'a> Answer<'a> {
         self.word(32)
     }
 
-    /// The unique ids of the mount and of the one that it is mounted on.
-    #[must_use]
-    pub fn unique_ids(&self) -> (u64, u64) {
-        (self.long(40), self.long(48))
-    }
-
     /// The ids that mountinfo has for both.
     #[must_use]
     pub fn ids(&self) -> (u32, u32) {

@@ -304,6 +304,8 @@ fn label(text: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::origin::Origin;
+    use crate::systemd::survey::Survey;
 
     #[test]
     fn a_line_tells_by_what_it_is_wrapped_and_with_which_profile() {
@@ -329,6 +331,56 @@ mod tests {
         assert_eq!(name("kubelet.service"), Some("kubelet"));
         assert_eq!(name("ssh.service"), None);
         assert_eq!(name("crio.socket"), None);
+    }
+
+    /// One that runs now, as far as the kernel is asked.
+    fn process(parent: i32, name: &str, group: &str) -> Process {
+        Process {
+            pid: i32::try_from(std::process::id()).unwrap(),
+            parent,
+            name: name.into(),
+            program: None,
+            words: vec![name.into()],
+            user: 0,
+            started: 0,
+            origin: Origin::parse(format!("0::{group}\n").as_bytes()),
+            space: Err(Errno::ENOENT),
+        }
+    }
+
+    #[test]
+    fn what_runs_without_a_unit_is_found_and_nothing_of_anothers() {
+        let root = tempfile::tempdir().unwrap();
+        let survey = Survey::of_files(root.path(), false, None);
+        let services = Services { survey, unlocated: None, plan: None };
+        let names = |processes: &[Process]| -> Vec<String> {
+            all(processes, &[], &services).into_iter().map(|one| one.name).collect()
+        };
+        let one = process(1, "kubelet", "/");
+        assert_eq!(names(std::slice::from_ref(&one)), ["kubelet"]);
+        assert_eq!(names(&[process(1, "bash", "/")]), [""; 0]);
+        let id = "4f2c0d1a6b7e8f9001122334455667788990aabbccddeeff0011223344556677";
+        assert_eq!(names(&[process(1, "kubelet", &format!("/docker/{id}"))]), [""; 0]);
+        assert_eq!(names(&[Process { user: 1000, ..one.clone() }]), [""; 0]);
+        // A child of its own program is a part of it.
+        assert_eq!(names(&[one.clone(), process(one.pid, "kubelet", "/")]), ["kubelet"]);
+        assert_eq!(
+            names(&[one.clone(), process(one.pid, "containerd", "/")]),
+            ["kubelet", "containerd"]
+        );
+    }
+
+    #[test]
+    fn of_a_units_processes_the_outermost_of_the_program_is_meant() {
+        let names = ["crio.service".to_owned()];
+        let of = |pid, parent, name: &str| Process {
+            pid,
+            ..process(parent, name, "/system.slice/crio.service")
+        };
+        let all = [of(9, 8, "crio"), of(7, 1, "sh"), of(8, 7, "crio"), of(10, 8, "conmon")];
+        assert_eq!(main_process(&all, &names, known_unit("crio.service")), Some(2));
+        assert_eq!(main_process(&all, &names, None), Some(1));
+        assert_eq!(main_process(&all, &["x.service".to_owned()], None), None);
     }
 
     #[test]

@@ -162,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn another_part_of_a_file_system_is_another_mount() {
+        let one = table("27 1 254:0 /a /x rw - ext4 /dev/vda rw\n");
+        let other = table("127 1 254:0 /b /x rw - ext4 /dev/vda rw\n");
+        let directories = Directories::default();
+        let meant = Meant { exposed: &[], directories: &directories, mode: None };
+        let found = Difference::of(&one, &other, meant);
+        assert_eq!((found.host, found.inside), (vec![Host], vec![Hidden]));
+    }
+
+    #[test]
     fn what_lies_upon_each_other_is_counted() {
         let twice = format!("{HOST}46 45 0:51 / /data rw - tmpfs tmpfs rw\n");
         let directories = Directories::default();

@@ -2,7 +2,7 @@
 //!
 //! Read: [`process`] the processes with their [`origin`] (unit, container, pod), [`space`] the mount
 //! namespaces that they hold and their mount tables, [`pin`] what is at the pin, [`daemon`] the kubelet
-//! and the runtimes, [`services`] what the generator would do now. What cannot be looked at is told as
+//! and the runtimes, [`services`] what the generator would do now, [`storage`] where images and containers are kept. What cannot be looked at is told as
 //! such and never guessed.
 //!
 //! Decide: [`owner`] whose mount it is, [`difference`] which mounts are on which side, [`verdict`] whether
@@ -20,11 +20,13 @@ pub mod pods;
 pub mod process;
 pub mod services;
 pub mod space;
+pub mod storage;
 pub mod verdict;
 pub mod who;
 
 use crate::mounts::MountTable;
 use crate::namespace::pin::{Mode, mode_of};
+use crate::systemd::rooted::Rooted;
 use daemon::{Daemon, Role};
 use difference::{Difference, Meant};
 use nix::errno::Errno;
@@ -37,6 +39,7 @@ use space::{Kind, Space};
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
+use storage::Stores;
 
 /// The inode of the first PID namespace (`PROC_PID_INIT_INO` of `linux/proc_ns.h`).
 const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
@@ -95,7 +98,10 @@ impl Node {
         };
         let (spaces, host, host_unseen) = space::all(&mut processes, &pin, depth);
         let daemons = daemon::all(&processes, &spaces, &services);
-        let directories = directories(&processes, &daemons);
+        let mut directories = directories(&processes, &daemons);
+        if daemons.iter().any(|one| one.name == "crio") {
+            directories.add(Stores::read(&Rooted::new(Path::new("/"))).crio);
+        }
         Self {
             taken: SystemTime::now(),
             pin,

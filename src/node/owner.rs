@@ -4,6 +4,7 @@
 //! is the administrator's: its disk.
 
 use crate::mounts::Mount;
+use crate::node::storage::Store;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,15 @@ impl Default for Directories {
 }
 
 impl Directories {
+    /// Adds those of a store that a runtime has elsewhere.
+    pub(super) fn add(&mut self, store: Store) {
+        for path in [store.root, store.run] {
+            if !self.runtimes.contains(&path) {
+                self.runtimes.push(path);
+            }
+        }
+    }
+
     /// Whose `mount` is.
     #[must_use]
     pub fn owner(&self, mount: Mount<'_>) -> Owner {
@@ -112,6 +122,7 @@ mod tests {
         for (point, owner) in [
             ("/var/lib/kubelet", Owner::Host),
             ("/var/lib/kubelet/pods", Owner::Host),
+            ("/var/lib/kubelet/plugins", Owner::Host),
             ("/var/lib/kubelet/pods/0a-1b/volumes/kubernetes.io~projected/token", pod("0a-1b")),
             ("/var/lib/kubelet/plugins/kubernetes.io/csi/x/globalmount", Owner::Kubelet(None)),
             ("/var/lib/kubelet-2/pods/0a", Owner::Host),
@@ -134,5 +145,19 @@ mod tests {
         let owner = own.owner_of(Path::new("/data/kubelet/pods/1/volumes/x"));
         assert_eq!(owner, Owner::Kubelet(Some("1".into())));
         assert_eq!(own.owner_of(Path::new("/var/lib/kubelet/pods/1/volumes/x")), Owner::Host);
+    }
+
+    #[test]
+    fn a_runtime_may_be_elsewhere() {
+        let mut own = Directories::default();
+        own.add(Store { root: "/srv/c".into(), run: "/run/containers/storage".into() });
+        for (point, owner) in [
+            ("/srv/c", Owner::Host),
+            ("/srv/c/overlay/1/merged", Owner::Runtime),
+            ("/run/containers/storage", Owner::Host),
+        ] {
+            assert_eq!(own.owner_of(Path::new(point)), owner, "{point}");
+        }
+        assert_eq!(own.runtimes.len(), RUNTIMES.len() + 1);
     }
 }

@@ -1,13 +1,14 @@
 //! Programs on the host that work on the runtime's store from outside: two views of one store, which
 //! ruins it.
 //!
-//! Read: [`root`] and [`outsiders`]. Decide: the check.
+//! Read: [`outsiders`]. Decide: the check.
 
 use crate::message::{plain, quoted};
 use crate::namespace::pin::Mode;
 use crate::node::Node;
 use crate::node::process::Process;
 use crate::node::space::Kind;
+use crate::node::storage::Stores;
 use crate::verify::Check;
 use crate::verify::facts::{Facts, is_kept_apart};
 use crate::verify::mend;
@@ -15,16 +16,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use toml::Table;
 
 /// The name of the check.
 const NAME: &str = "outside-store";
-
-/// Where the store is if no file says otherwise (containers-storage.conf(5)).
-const DEFAULT: &str = "/var/lib/containers/storage";
-
-/// The files that say where it is: the first that is there counts.
-const FILES: [&str; 2] = ["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"];
 
 /// The programs that work on such a store themselves, and not through a daemon.
 const PROGRAMS: [&str; 3] = ["podman", "skopeo", "buildah"];
@@ -55,36 +49,31 @@ pub enum Uses {
     Unseen,
 }
 
-/// Where the store is.
-pub(super) fn root() -> PathBuf {
-    let text = FILES.iter().find_map(|path| fs::read_to_string(path).ok());
-    text.and_then(|text| graph_root(&text)).unwrap_or_else(|| DEFAULT.into())
-}
-
-/// The path that a storage.conf gives.
-fn graph_root(text: &str) -> Option<PathBuf> {
-    let table: Table = text.parse().ok()?;
-    let root = table.get("storage")?.get("graphroot")?.as_str()?;
-    Some(PathBuf::from(root)).filter(|root| root.is_absolute())
+/// The store of the node's runtime: CRI-O's, or what podman and its like use.
+pub(super) fn store<'a>(node: &Node, stores: &'a Stores) -> &'a Path {
+    let has_crio = node.daemons.iter().any(|one| one.name == "crio");
+    if has_crio { &stores.crio.root } else { &stores.usual.root }
 }
 
 /// The processes outside that are one of the programs.
-pub(super) fn outsiders(node: &Node, store: &Path) -> Vec<Outsider> {
+pub(super) fn outsiders(node: &Node, stores: &Stores) -> Vec<Outsider> {
+    let store = store(node, stores);
+    let is_usual = stores.usual.root == store;
     let is_outside = |one: &&Process| {
         let is_one = PROGRAMS.iter().any(|name| one.program_name() == *name);
         is_one && one.container().is_none() && !is_kept_apart(node, one.space.ok())
     };
-    node.processes.iter().filter(is_outside).map(|one| outsider(one, store)).collect()
+    node.processes.iter().filter(is_outside).map(|one| outsider(one, store, is_usual)).collect()
 }
 
-fn outsider(process: &Process, store: &Path) -> Outsider {
+fn outsider(process: &Process, store: &Path, is_usual: bool) -> Outsider {
     let unit = process.origin.unit.as_deref().and_then(OsStr::to_str);
     Outsider {
         pid: process.pid,
         program: plain(process.program_name()).to_string(),
         service: unit.filter(|unit| unit.ends_with(".service")).map(ToOwned::to_owned),
         uses: match open_paths(process.pid) {
-            Some(open) => uses(process, &open, store),
+            Some(open) => uses(process, &open, store, is_usual),
             None => Uses::Unseen,
         },
     }
@@ -97,8 +86,9 @@ fn open_paths(pid: i32) -> Option<Vec<PathBuf>> {
     Some(links.chain(fs::read_link(format!("/proc/{pid}/cwd"))).collect())
 }
 
-/// By what the process uses `store`, with these paths open. Pure.
-fn uses(process: &Process, open: &[PathBuf], store: &Path) -> Uses {
+/// By what the process uses `store`, with these paths open; `is_usual` says whether that is the store of
+/// whoever is told of no other. Pure.
+fn uses(process: &Process, open: &[PathBuf], store: &Path, is_usual: bool) -> Uses {
     if let Some(path) = open.iter().find(|path| path.starts_with(store)) {
         return Uses::Path(path.clone());
     }
@@ -111,7 +101,7 @@ fn uses(process: &Process, open: &[PathBuf], store: &Path) -> Uses {
     let names_it =
         || process.words.iter().any(|word| word.as_bytes().starts_with(b"containers-storage:"));
     let is_skopeo = process.program_name() == "skopeo";
-    let is_meant = process.user == 0 && !is_remote && (!is_skopeo || names_it());
+    let is_meant = is_usual && process.user == 0 && !is_remote && (!is_skopeo || names_it());
     if is_meant { Uses::Default } else { Uses::No }
 }
 
@@ -131,7 +121,7 @@ fn option(words: &[OsString], name: &[u8]) -> Option<PathBuf> {
 }
 
 pub(super) fn outside_store(node: &Node, facts: &Facts) -> Check {
-    let store = quoted(&facts.store);
+    let store = quoted(store(node, &facts.stores));
     let is_inside = |at: usize| node.spaces.get(at).is_some_and(|space| space.kind == Kind::Pinned);
     let crio = || node.daemons.iter().filter(|one| one.name == "crio" || one.name == "podman");
     let mut places = crio().filter_map(|one| one.space);
@@ -174,6 +164,9 @@ pub(super) fn outside_store(node: &Node, facts: &Facts) -> Check {
         };
         return Check::fails(NAME, text).mended_by(command);
     }
+    if let Some(why) = facts.stores.unseen.first() {
+        return Check::unknown(NAME, format!("cannot tell where the runtime's store is: {why}"));
+    }
     if let Some(one) = facts.outsiders.iter().find(|one| one.uses == Uses::Unseen) {
         return Check::unknown(NAME, format!("cannot look at what {} has open", told(one)));
     }
@@ -190,21 +183,18 @@ pub(super) fn outside_store(node: &Node, facts: &Facts) -> Check {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_store_is_where_its_file_says() {
-        assert_eq!(graph_root("[storage]\ngraphroot = \"/data/x\"\n"), Some("/data/x".into()));
-        assert_eq!(graph_root("[storage]\ndriver = \"vfs\"\n"), None);
-        assert_eq!(graph_root("not toml"), None);
+    fn used(words: &[&str], user: u32, open: &[&str]) -> Uses {
+        used_of(words, user, open, true)
     }
 
-    fn used(words: &[&str], user: u32, open: &[&str]) -> Uses {
+    fn used_of(words: &[&str], user: u32, open: &[&str], is_usual: bool) -> Uses {
         let process = Process {
             words: words.iter().map(OsString::from).collect(),
             user,
             ..crate::verify::tests::process(7, words[0], Ok(0))
         };
         let open: Vec<PathBuf> = open.iter().map(PathBuf::from).collect();
-        uses(&process, &open, Path::new("/var/lib/containers/storage"))
+        uses(&process, &open, Path::new("/var/lib/containers/storage"), is_usual)
     }
 
     #[test]
@@ -221,5 +211,9 @@ mod tests {
         assert_eq!(used(&to, 0, &[]), Uses::Default);
         let within = "/var/lib/containers/storage/x";
         assert_eq!(used(&["buildah", "--root", within], 1000, &[]), Uses::Path(within.into()));
+        // The runtime has a store of its own, which only who names it uses.
+        assert_eq!(used_of(&["podman", "ps"], 0, &[], false), Uses::No);
+        let of_runtime = used_of(&["podman", "--root", within, "ps"], 0, &[], false);
+        assert_eq!(of_runtime, Uses::Path(within.into()));
     }
 }

@@ -15,6 +15,7 @@ use crate::node::pods::Pods;
 use crate::node::process::Process;
 use crate::node::services::{Services, Written};
 use crate::node::space::{Kind, Space, Unread};
+use crate::node::storage::{Store, Stores};
 use crate::registration::survey::Finding;
 use crate::registration::{Consequence, Runtime, Severity};
 use crate::systemd::drop_in::DropIn;
@@ -140,6 +141,10 @@ fn written(unit: &str, text: &str) -> (String, Written) {
     (unit.to_owned(), Written { path, text: text.to_owned() })
 }
 
+fn store() -> Store {
+    Store { root: "/var/lib/containers/storage".into(), run: "/run/containers/storage".into() }
+}
+
 fn facts() -> Facts {
     let root = Place { device: 1, inode: 2 };
     Facts {
@@ -154,7 +159,7 @@ fn facts() -> Facts {
         to_expose: Some(vec!["/x".into()]),
         selinux: None,
         hooks: Vec::new(),
-        store: "/var/lib/containers/storage".into(),
+        stores: Stores { usual: store(), crio: store(), unseen: Vec::new() },
         outsiders: Vec::new(),
     }
 }
@@ -558,6 +563,27 @@ fn the_worst_of_what_is_wrong_with_hooks_is_told() {
 }
 
 #[test]
+fn a_namespace_below_another_file_is_covered() {
+    let covered = |upper: &str| {
+        let text = format!("{INSIDE}146 145 {upper} /run/netns/pod rw - nsfs nsfs rw\n");
+        fails(move |node, _| node.spaces[1].table = Ok(table(&text)))
+    };
+    assert_eq!(covered("0:4 net:[8]"), ["netns"]);
+    assert_eq!(covered("0:5 net:[7]"), ["netns"]);
+    assert_eq!(covered("0:4 net:[7]"), [""; 0]);
+}
+
+#[test]
+fn who_is_inside_or_in_a_container_is_no_outsider() {
+    let mut node = node();
+    let stores = facts().stores;
+    let at = |pid, space| process(pid, "podman", Ok(space));
+    node.processes.extend([at(90, 0), at(91, 1)]);
+    let found = store::outsiders(&node, &stores);
+    assert_eq!(found.iter().map(|one| one.pid).collect::<Vec<_>>(), [90]);
+}
+
+#[test]
 fn nobody_uses_the_runtimes_store_from_outside() {
     let outsider = |uses| Outsider { pid: 9, program: "podman".into(), service: None, uses };
     let by = |uses| {
@@ -574,6 +600,8 @@ fn nobody_uses_the_runtimes_store_from_outside() {
         facts.outsiders = vec![Outsider { service, ..outsider(path) }];
     });
     assert_eq!(service.mend.unwrap(), "systemctl stop web.service");
+    let unread = |_: &mut Node, facts: &mut Facts| facts.stores.unseen.push("x".into());
+    assert_eq!(with(Outcome::Unknown, unread), ["outside-store"]);
     // containerd has another one.
     let other = |node: &mut Node, facts: &mut Facts| {
         by(Uses::Default)(node, facts);

@@ -7,7 +7,7 @@ mod table;
 mod tap;
 
 use crate::cli::terminal::Paint;
-use crate::cli::{DONE, FAILED, failed, print, warn};
+use crate::cli::{DONE, FAILED, absolute, failed, print, warn};
 use crate::conformance::{Choice, Event, Mode, Report, Request, conduct};
 use crate::message::{Level, Messages};
 use crate::namespace::DEFAULT_PIN;
@@ -40,8 +40,9 @@ pub(super) struct Conformance {
     /// What the node should be; it is not changed
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     mode: Wanted,
-    /// The file on which the namespace is pinned [default: /run/kubens/mnt]
-    #[arg(long, value_name = "PATH")]
+    /// The file on which the namespace is pinned [default: that of kubens.service, or
+    /// /run/kubens/mnt]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
     /// Take the mount namespace of this process for the host's, even if it is not PID 1's
     #[arg(long)]

@@ -7,7 +7,7 @@ mod rows;
 mod text;
 
 use crate::cli::terminal::Paint;
-use crate::cli::{DONE, FAILED, NOT_PINNED, written};
+use crate::cli::{DONE, FAILED, NOT_PINNED, absolute, written};
 use crate::message::{Messages, quoted};
 use crate::mounts::MountTable;
 use crate::node::difference::{Difference, Side};
@@ -38,7 +38,7 @@ pub(super) struct Mounts {
     #[command(flatten)]
     asked: Asked,
     /// Only mounts at this path and below
-    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
     /// Only mounts of these file systems; 'fuse' is every 'fuse.TYPE', too
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
@@ -50,7 +50,7 @@ pub(super) struct Mounts {
     #[arg(long, conflicts_with = "json")]
     tree: bool,
     /// The pin [default: that of kubens.service]
-    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     pin: Option<PathBuf>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -66,12 +66,6 @@ struct Asked {
     /// Only mounts that the host sees and should not; with --hidden, both of them
     #[arg(long)]
     leaked: bool,
-}
-
-/// A mount point is absolute.
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("give an absolute path".to_owned()) }
 }
 
 /// What is compared.

@@ -3,7 +3,7 @@
 mod report;
 mod text;
 
-use crate::cli::{DONE, FAILED, NOT_PINNED, json, print};
+use crate::cli::{DONE, FAILED, NOT_PINNED, absolute, json, print};
 use crate::message::Messages;
 use crate::node::verdict::{Situation, Standing, Verdict};
 use crate::node::{Depth, Node};
@@ -26,7 +26,7 @@ Examples:
   kubens status --json                for programs")]
 pub(super) struct Status {
     /// The file on which the namespace is pinned [default: that of kubens.service, or /run/kubens/mnt]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = absolute())]
     path: Option<PathBuf>,
     /// Print the result as one JSON object
     #[arg(long)]

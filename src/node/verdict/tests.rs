@@ -39,11 +39,13 @@ fn is(situation: &Situation, standing: Standing, sentence: &str) {
     assert_eq!(stands(situation), (standing, sentence.to_owned()));
 }
 
+fn troubles_of(situation: &Situation) -> Vec<Trouble> {
+    Verdict::of(situation).problems.iter().map(|problem| problem.trouble).collect()
+}
+
 #[track_caller]
 fn troubles(situation: &Situation, troubles: &[Trouble]) {
-    let found: Vec<Trouble> =
-        Verdict::of(situation).problems.iter().map(|problem| problem.trouble).collect();
-    assert_eq!(found, troubles);
+    assert_eq!(troubles_of(situation), troubles);
 }
 
 use Place::{Host, Other, Pinned, Sandbox, Unseen};
@@ -230,6 +232,9 @@ fn another_service_stands_alone() {
         Wrong,
         "outside: agent is wrapped, but runs in the host's; run: systemctl restart agent.service",
     );
+    agent.daemons[2].place = Unseen;
+    assert_eq!(troubles_of(&agent), []);
+    agent.daemons[2].place = Host;
     agent.daemons[2].is_wrapped = Some(false);
     assert_eq!(stands(&agent).0, Good);
 }

@@ -138,6 +138,17 @@ fn what_the_kernel_uses_lies_there() {
     assert_eq!(kernel.loops, [("loop0".into(), PathBuf::from("/mnt/x/image"))]);
     // By the pin, which has nothing mounted on it there.
     assert_eq!(kernel.swaps.len(), 2);
+    // What a container has there is another file.
+    let others = Kernel { loops: vec![("loop2".into(), "/data/image".into())], swaps: Vec::new() };
+    assert!(copies.of_kernel(&all, others).loops.is_empty());
+}
+
+#[test]
+fn what_lies_on_a_private_mount_goes_by_itself() {
+    let copies = Copies::of(&spaces(), (3, 340));
+    let gone: Vec<u64> =
+        copies.mounts.iter().filter(|copy| copy.goes_along).map(|copy| copy.id).collect();
+    assert_eq!(gone, [340]);
 }
 
 #[test]

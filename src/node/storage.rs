@@ -1,9 +1,10 @@
 //! Where CRI-O keeps images and containers, and where podman and its like do, as their files say.
 
-use crate::doctor::files::unread;
 use crate::message::quoted;
 use crate::systemd::rooted::{Content, Rooted};
+use nix::errno::Errno;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -96,6 +97,15 @@ fn table(root: &Rooted, path: &Path, unseen: &mut Vec<String>) -> Option<Table> 
         unseen.push(format!("what {} says: it is no TOML", quoted(path)));
     }
     table
+}
+
+/// Notes a file that cannot be read, unless it is not there.
+pub(crate) fn unread(unseen: &mut Vec<String>, path: &Path, error: &io::Error) {
+    if error.kind() != io::ErrorKind::NotFound {
+        let cause = error.raw_os_error().map(Errno::from_raw);
+        let cause = cause.map_or_else(|| error.to_string(), |errno| errno.desc().to_owned());
+        unseen.push(format!("{}: {cause}", quoted(path)));
+    }
 }
 
 /// The files in a directory, by name.
