@@ -324,9 +324,15 @@ fn without_privilege_it_tells_what_it_could_not_see() {
     assert!(notes.contains("PID 1's mount namespace cannot be looked at"), "{notes}");
     assert!(notes.contains("mount table inside cannot be read"), "{notes}");
 
-    // Nothing is pinned, and whoever runs in a container sees as much as there is.
+    // Nothing is pinned here, but it may be where PID 1 is.
     host.sh("kill $(pidof crio); kubens unpin").ok();
-    Told::of(&host.sh(nobody)).is(3, "not-pinned", &["nothing is pinned"]);
+    let told = Told::of(&host.sh(nobody));
+    told.is(1, "unknown", &["cannot be looked at", "PID 1's view of it cannot be opened"]);
+    assert_eq!(told.text("/pin/at"), "unseen");
+    let metrics = host.sh(&nobody.replace("status --json", "metrics")).ok().to_owned();
+    assert!(metrics.contains("kubens_info{mode=\"unknown\""), "{metrics}");
+    assert!(!metrics.contains("\nkubens_pinned "), "{metrics}");
+    assert_eq!(host.sh(&nobody.replace("status", "mounts")).status, 1);
 }
 
 #[test]

@@ -105,6 +105,11 @@ fn what_is_exposed_has_to_be_bidirectional() {
     // What the file says meanwhile.
     let script = "echo 'expose = [\"/srv/x\", \"/srv/y\"]' >/etc/kubens/kubens.toml";
     node.is_mended(script, &["exposed '/srv/y'"], "kubens.toml wants it exposed, and it is not");
+    // At the next boot nothing would be pinned.
+    node.sh("echo 'expose = [' >/etc/kubens/kubens.toml").ok();
+    let broken = node.verify("");
+    assert_eq!((broken.status, broken.with("fails")), (1, vec!["pending"]), "{broken:#?}");
+    assert_eq!(node.sh("kubens status").status, 1);
 }
 
 #[test]

@@ -140,8 +140,11 @@ fn by_mounts(evidence: &Evidence, reasons: &mut Vec<String>) -> Verdict {
     };
     if evidence.hidden > 0 {
         reasons.push(format!(
-            "kubens is in use: {} mounts are hidden from PID 1, which would have to read them",
-            evidence.hidden
+            "kubens is in use: {} hidden from PID 1, which would have to read them",
+            match evidence.hidden {
+                1 => "1 mount is".to_owned(),
+                hidden => format!("{hidden} mounts are"),
+            }
         ));
     }
     reasons.push(format!("PID 1 reads {mounts} mounts of kubelet and the runtime"));

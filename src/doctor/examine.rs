@@ -8,7 +8,9 @@ use crate::doctor::line::Judge;
 use crate::doctor::local::is_local;
 use crate::doctor::merge::merged;
 use crate::doctor::points::Points;
-use crate::doctor::processes::{is_on_host, judged, ours, place, running, shortened, staying};
+use crate::doctor::processes::{
+    is_on_host, judged, ours, place, running, sees_init, shortened, staying,
+};
 use crate::doctor::uses::{self, Use};
 use crate::message::{plain, quoted};
 use crate::mounts::MountTable;
@@ -131,7 +133,13 @@ impl Examined {
                 denied += 1;
                 continue;
             };
-            if let Some(table) = uses.iter().find(|one| is_table_of_init(&one.path)) {
+            let is_ours = |one: &&uses::Use| {
+                // In another PID namespace the usual /proc has another PID 1: a container's systemd reads
+                // its own table.
+                is_table_of_init(&one.path)
+                    && (!one.path.starts_with("/proc/1") || sees_init(process.pid))
+            };
+            if let Some(table) = uses.iter().find(is_ours) {
                 let what = format!("{} {}", table.how, quoted(&table.path));
                 self.findings.push(Finding::new(Kind::ReadsInit, place(node, process), what));
             }

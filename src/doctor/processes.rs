@@ -189,7 +189,8 @@ fn is_driver(name: &str) -> bool {
 }
 
 /// Whether the process is in our PID namespace, in which PID 1 is.
-fn sees_init(pid: i32) -> bool {
+#[must_use]
+pub fn sees_init(pid: i32) -> bool {
     let namespace = |pid: &str| {
         nix::sys::stat::stat(Path::new(&format!("/proc/{pid}/ns/pid"))).ok().map(|file| file.st_ino)
     };

@@ -101,6 +101,7 @@ pub fn of(node: &Node, checked: &[Check]) -> Vec<Metric> {
 fn pin(node: &Node, situation: &Situation) -> Vec<Metric> {
     let mode = match situation.at {
         At::Pinned(shares) => shares.word(),
+        At::Unseen(_) => "unknown",
         _ => "none",
     };
     let labels = [env!("CARGO_PKG_VERSION"), mode].map(ToOwned::to_owned).to_vec();

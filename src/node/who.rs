@@ -114,9 +114,9 @@ impl Copies {
                     continue;
                 }
                 let is_meant = mount.id() == id;
-                let goes_along =
+                let goes =
                     is_meant || below.as_ref().is_some_and(|below| below.takes(table, mount));
-                if goes_along {
+                if goes {
                     let nested = table.children(mount.id());
                     found.nested.extend(nested.map(|one| (index, one.point().into_owned())));
                 }
@@ -125,11 +125,32 @@ impl Copies {
                     id: mount.id(),
                     point: mount.point().into_owned(),
                     root: mount.root().into_owned(),
-                    goes_along,
+                    goes_along: goes,
                 });
             }
         }
+        found.take_what_is_on_it(&tables);
         found
+    }
+
+    /// What is mounted on one that goes, at whatever depth, does not stay either.
+    fn take_what_is_on_it(&mut self, tables: &[Option<&MountTable>]) {
+        let going: HashSet<(usize, u64)> = self
+            .mounts
+            .iter()
+            .filter(|one| one.goes_along)
+            .map(|one| (one.space, one.id))
+            .collect();
+        for one in &mut self.mounts {
+            let Some(table) = tables.get(one.space).copied().flatten() else { continue };
+            let mut seen = HashSet::new();
+            let mut at = one.id;
+            while !one.goes_along && seen.insert(at) {
+                let Some(mount) = table.by_id(at) else { break };
+                at = mount.parent();
+                one.goes_along = going.contains(&(one.space, at));
+            }
+        }
     }
 
     /// Those that stay when the mount that is meant is unmounted.

@@ -111,7 +111,8 @@ pub(super) fn pending(node: &Node, is_told: bool) -> Check {
         return Check::fails(NAME, text).mended_by(mend::together(&units));
     }
     if let Err(error) = &services.survey.given {
-        return Check::warning(NAME, format!("{}; what held before holds", chain(error)));
+        // With it kubens.service cannot start at the next boot, and nothing is pinned.
+        return Check::fails(NAME, format!("{}; what held before holds", chain(error)));
     }
     let groups: Vec<String> = plan.fates.iter().map(|(of, _)| of.to_string()).collect();
     let told = if groups.is_empty() { "there is no group".to_owned() } else { groups.join(", ") };

@@ -10,6 +10,7 @@ use crate::cli::terminal::Paint;
 use crate::cli::{DONE, FAILED, NOT_PINNED, absolute, written};
 use crate::message::{Messages, quoted};
 use crate::mounts::MountTable;
+use crate::namespace::find::NotOne;
 use crate::node::difference::{Difference, Side};
 use crate::node::pin::AtPin;
 use crate::node::{Depth, Node};
@@ -178,7 +179,11 @@ fn inside(messages: Messages, node: &Node) -> (Option<&MountTable>, u8) {
                  '/proc/1/root': {}); {alone}",
                 errno.desc()
             ));
-            NOT_PINNED
+            FAILED
+        }
+        AtPin::NotOne(what @ NotOne::Hidden(_)) => {
+            messages.failure(format_args!("{pin}: {what}; {alone}"));
+            FAILED
         }
         AtPin::NotOne(what) => {
             messages.failure(format_args!("{pin}: {what}; {alone}"));

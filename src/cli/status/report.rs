@@ -8,7 +8,6 @@ use crate::namespace::pin::State;
 use crate::node::Node;
 use crate::node::daemon::{Daemon, Role, Wrapped};
 use crate::node::difference::Side;
-use crate::node::pin::AtPin;
 use crate::node::space::{Kind, Space};
 use crate::node::verdict::{At, Situation, Standing, Verdict, pending};
 use crate::systemd::enabled::Enabled;
@@ -168,16 +167,13 @@ fn number(space: &Space) -> Number {
 
 fn pin(node: &Node, situation: &Situation) -> Pin {
     let pinned = node.pin.pinned();
-    let (at, reason) = match (&situation.at, &node.pin.at) {
-        (At::Pinned(_), _) => ("pinned", None),
-        (At::Absent, AtPin::Absent(Some(errno))) => {
-            ("absent", Some(format!("PID 1's view of the path cannot be opened: {}", errno.desc())))
-        }
-        (At::Absent, _) => ("absent", None),
-        (At::Stale, _) => ("stale", Some(NotOne::Stale.to_string())),
-        (At::Other(what), _) => ("other", Some(what.clone())),
-        (At::Foreign, _) => ("foreign", Some("it belongs to another user namespace".to_owned())),
-        (At::Unseen(why), _) => ("unseen", Some(why.clone())),
+    let (at, reason) = match &situation.at {
+        At::Pinned(_) => ("pinned", None),
+        At::Absent => ("absent", None),
+        At::Stale => ("stale", Some(NotOne::Stale.to_string())),
+        At::Other(what) => ("other", Some(what.clone())),
+        At::Foreign => ("foreign", Some("it belongs to another user namespace".to_owned())),
+        At::Unseen(why) => ("unseen", Some(why.clone())),
     };
     let mode = match situation.at {
         At::Pinned(shares) => Some(shares.word()),

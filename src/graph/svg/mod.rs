@@ -37,7 +37,7 @@ impl Picture<'_> {
         let lanes = self.room_aside();
         let legend = 780.0;
         let width = (self.layout.right + lanes).max(MARGIN + legend) + MARGIN;
-        let told = told(self.graph.pin.as_ref());
+        let told = told(self.graph.pin.as_ref(), self.graph.unseen);
         let room = width - 2.0 * MARGIN;
         self.canvas.text((MARGIN, 50.0), room, Font::TITLE, TITLE);
         self.canvas.text((MARGIN, 76.0), room, Font::LINE, &told);
@@ -69,7 +69,7 @@ impl Picture<'_> {
     fn before(&mut self) {
         let Some(rect) = self.layout.before else { return };
         let kept = self.graph.pin.as_ref().and_then(|pin| pin.hidden).unwrap_or_default();
-        let total = self.most();
+        let total = self.on_host() + kept;
         let both = [Kind::Host, Kind::Pinned].map(|kind| self.graph.position(kind));
         let both = both.into_iter().flatten().filter_map(|index| self.graph.namespaces.get(index));
         let lines: Vec<String> = both.flat_map(Namespace::named).collect();
@@ -82,7 +82,7 @@ impl Picture<'_> {
         let (x, room) = (rect.x + PAD, rect.width - 2.0 * PAD);
         let more = format!("{kept} more than now");
         self.canvas.text((x, y), room, Font::NAME, &more);
-        let more = "systemd reads each change";
+        let more = "every change read by systemd";
         self.canvas.text((x, y + LINE), room, Font::LINE, more);
         self.canvas.close();
         let x = rect.right() + 36.0;
@@ -96,9 +96,13 @@ impl Picture<'_> {
         self.canvas.text((x, TOP - 14.0), room, Font::NAME, text);
     }
 
+    fn on_host(&self) -> usize {
+        self.drawing.boxes.first().and_then(|one| one.mounts).unwrap_or_default()
+    }
+
     /// The most mounts that one namespace has or would have.
     fn most(&self) -> usize {
-        let host = self.drawing.boxes.first().and_then(|one| one.mounts).unwrap_or_default();
+        let host = self.on_host();
         let hidden = self.graph.pin.as_ref().and_then(|pin| pin.hidden).unwrap_or_default();
         let boxes = self.drawing.boxes.iter().filter_map(|one| one.mounts);
         boxes.max().unwrap_or_default().max(host + hidden)
@@ -205,15 +209,19 @@ impl Picture<'_> {
 }
 
 /// What is pinned, and what comes of it.
-fn told(pin: Option<&Pin>) -> String {
+fn told(pin: Option<&Pin>, unseen: usize) -> String {
     let Some(pin) = pin else {
+        if unseen > 0 {
+            return "Nothing is pinned, as far as can be seen.".to_owned();
+        }
         return "Nothing is pinned: what kubelet and the runtime mount, the host has, too."
             .to_owned();
     };
     let mode = match pin.mode {
         Some(Mode::Hidden) => "hidden from the host",
         Some(Mode::Common) => "common with the host",
-        None => "neither slave nor peer of the host",
+        None if pin.hidden.is_some() => "neither slave nor peer of the host",
+        None => "and what it shares with the host cannot be told",
     };
     let mut text = format!("A mount namespace is pinned at {}, {mode}", shown(&pin.path));
     match pin.hidden {

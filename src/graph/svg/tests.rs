@@ -142,6 +142,28 @@ fn nothing_at_all_is_drawn_too() {
     let graph = crate::graph::Graph { namespaces: vec![], edges: vec![], pin: None, unseen: 3 };
     let svg = render(&graph);
     assert!(
-        svg.contains("Nothing is pinned") && svg.contains("3 processes could not be looked at")
+        svg.contains("Nothing is pinned, as far as can be seen.")
+            && svg.contains("3 processes could not be looked at")
     );
+}
+
+#[test]
+fn what_cannot_be_told_is_not_told() {
+    let mut graph = models::small();
+    let pin = graph.pin.as_mut().unwrap();
+    (pin.mode, pin.hidden, pin.leaked) = (None, None, None);
+    let svg = render(&graph);
+    assert!(svg.contains("what it shares with the host cannot be told"), "{svg}");
+    assert!(!svg.contains("neither slave nor peer"), "{svg}");
+}
+
+#[test]
+fn without_kubens_the_host_has_its_own_and_what_is_hidden() {
+    let mut graph = models::small();
+    let host = graph.namespaces[graph.position(crate::node::space::Kind::Host).unwrap()].mounts;
+    let total = host.unwrap() + graph.pin.as_ref().unwrap().hidden.unwrap();
+    // A container may have more than both.
+    graph.namespaces.last_mut().unwrap().mounts = Some(7777);
+    let svg = render(&graph);
+    assert!(svg.contains(&format!("host namespace without kubens: {total} mounts")), "{svg}");
 }

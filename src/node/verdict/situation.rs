@@ -153,7 +153,11 @@ impl Situation {
 fn at(node: &Node) -> At {
     match &node.pin.at {
         AtPin::Pinned(_) => At::Pinned(shares(node)),
-        AtPin::Absent(_) => At::Absent,
+        AtPin::Absent(None) => At::Absent,
+        AtPin::Absent(Some(errno)) => At::Unseen(format!(
+            "PID 1's view of it cannot be opened, and here is nothing: {}",
+            errno.desc()
+        )),
         AtPin::NotOne(NotOne::Stale) => At::Stale,
         AtPin::NotOne(NotOne::Hidden(errno)) => At::Unseen(format!(
             "PID 1's view of it cannot be opened, and here is a plain file: {}",

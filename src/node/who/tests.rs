@@ -59,6 +59,19 @@ fn every_mount_of_the_file_system_is_found_and_whether_it_stays() {
 }
 
 #[test]
+fn what_is_mounted_on_it_does_not_stay() {
+    // Bound on themselves, as the pin's directory is, the second one deeper.
+    let mut all = spaces();
+    let more = "44 40 8:16 /a /mnt/x/a rw - ext4 /dev/sdb rw\n\
+                45 41 8:16 /b /mnt/x/sub/b rw - ext4 /dev/sdb rw\n";
+    all[0].table = Ok(table(&format!("{HOST}{more}")));
+    let copies = Copies::of(&all, (0, 40));
+    let told = told(&copies);
+    assert!(told.contains(&(0, 44, true)) && told.contains(&(0, 45, true)), "{told:?}");
+    assert_eq!(copies.nested, [(0, "/mnt/x/sub".into()), (0, "/mnt/x/a".into())]);
+}
+
+#[test]
 fn from_the_inside_the_hosts_stays() {
     // The pin is a slave: what it unmounts, the host keeps.
     let copies = Copies::of(&spaces(), (1, 140));
