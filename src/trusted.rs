@@ -104,6 +104,26 @@ fn trouble(file: &FileStat, user: u32) -> Option<Trouble> {
     (file.st_mode & 0o022 != 0).then_some(Trouble::Writable(file.st_mode & 0o7777))
 }
 
+/// Whether nobody but root and this process's user decides what is at `path`, an absolute one without links:
+/// by what is there itself, and by each directory on the way to it.
+#[cfg(feature = "admin")]
+#[must_use]
+pub fn is_safe(path: &Path) -> bool {
+    let user = geteuid().as_raw();
+    path.ancestors().all(|path| {
+        let Ok(file) = lstat(path) else { return false };
+        let is_directory = file.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+        // In a directory with the sticky bit nobody replaces what is another's (inode(7)).
+        let is_sticky = file.st_mode & 0o1000 != 0;
+        let others = match is_directory {
+            true if is_sticky => 0,
+            true => 0o002,
+            false => 0o022,
+        };
+        (file.st_uid == 0 || file.st_uid == user) && file.st_mode & others == 0
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

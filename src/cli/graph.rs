@@ -109,9 +109,13 @@ fn warn(messages: Messages, node: &Node, graph: &Model) {
 
 /// Writes the file beside, and puts it in its place. What is no plain file is written to as it is.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let is_special = fs::metadata(path).is_ok_and(|file| !file.is_file());
-    if is_special {
-        return fs::write(path, bytes);
+    match fs::metadata(path) {
+        Ok(file) if !file.is_file() => return fs::write(path, bytes),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Among them a link that somebody else has put into /tmp, which the kernel does not follow
+        // (proc_sys_fs(5), protected_symlinks): nor is it followed here.
+        Err(error) => return Err(error),
     }
     // The link stays one.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -236,5 +240,32 @@ impl<'a> Line<'a> {
             mounts: edge.mounts,
             examples: edge.examples.iter().map(|path| Lossy(path)).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    #[test]
+    fn a_link_of_somebody_else_in_a_shared_directory_is_not_followed() {
+        let protected = fs::read_to_string("/proc/sys/fs/protected_symlinks");
+        if !nix::unistd::geteuid().is_root() || protected.map_or(true, |text| text.trim() != "1") {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let [target, shared] = ["target", "shared"].map(|name| directory.path().join(name));
+        fs::write(&target, "kept").unwrap();
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+        let link = shared.join("graph.svg");
+        symlink(&target, &link).unwrap();
+        // One's own link stays one.
+        write(&link, b"mine").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+        lchown(&link, Some(65534), Some(65534)).unwrap();
+        assert!(write(&link, b"theirs").is_err());
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
     }
 }

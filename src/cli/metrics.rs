@@ -16,6 +16,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// Print all that status tells as metrics for Prometheus
@@ -184,8 +185,12 @@ impl Textfile {
             Err(errno) => return Err(of_directory(errno.into())),
         }
         // The collector reads "*.prom" alone.
-        let new = self.directory.join(beside(&self.name));
-        let renamed = write(&new, bytes, 0o644).and_then(|()| fs::rename(&new, &self.path));
+        // In the very directory that was opened: the way to it may be another user's, who could lead it
+        // elsewhere meanwhile.
+        let directory = PathBuf::from(format!("/proc/self/fd/{}", lock.as_raw_fd()));
+        let new = directory.join(beside(&self.name));
+        let path = directory.join(&*self.name);
+        let renamed = write(&new, bytes, 0o644).and_then(|()| fs::rename(&new, &path));
         renamed.map_err(|error| {
             let _ = fs::remove_file(&new);
             Error::Write(self.path.clone(), error)

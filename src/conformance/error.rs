@@ -31,6 +31,8 @@ pub enum Error {
     NoRuntime(String),
     /// The directory lies where the pin exposes what is mounted.
     Exposed(PathBuf),
+    /// Others can replace the directory.
+    Unsafe(PathBuf),
     /// A step failed: what was tried, and the reason.
     Act(String, Errno),
     /// A step failed that is more than a system call.
@@ -98,6 +100,12 @@ impl fmt::Display for Error {
             Self::NoRuntime(name) => {
                 write!(out, "cannot find {} in PATH; --runtime builtin needs none", quoted(name))
             }
+            Self::Unsafe(path) => write!(
+                out,
+                "cannot use {}: others than root can replace it or what is above it; give another \
+                 --directory",
+                quoted(path)
+            ),
             Self::Exposed(path) => write!(
                 out,
                 "cannot use {}: it is exposed, so that nothing there is hidden; give another \

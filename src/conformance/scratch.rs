@@ -5,6 +5,7 @@ use crate::conformance::party::Party;
 use crate::message::quoted;
 use crate::mounts::MountTable;
 use crate::namespace::pin::State;
+use crate::trusted::is_safe;
 use nix::unistd::mkdtemp;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,10 @@ impl Scratch {
                 .map_err(|error| Error::io(format!("use {}", quoted(given)), error))?,
             None => usual(host, state),
         };
+        // Whoever could put another directory in its place would be told where to mount.
+        if !is_safe(&parent) {
+            return Err(Error::Unsafe(parent));
+        }
         if is_exposed(&parent, state) {
             return Err(Error::Exposed(parent));
         }
@@ -144,6 +149,20 @@ mod tests {
                "namespace":null,"since":null}}"#
         ))
         .unwrap()
+    }
+
+    #[test]
+    fn it_is_not_made_where_others_can_replace_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let host = MountTable::own().unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let below = parent.path().join("below");
+        fs::create_dir(&below).unwrap();
+        for (mode, is_fine) in [(0o755, true), (0o1777, true), (0o777, false)] {
+            fs::set_permissions(parent.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let made = Scratch::make(Some(&below), &host, None);
+            assert_eq!(made.is_ok(), is_fine, "{mode:o}: {made:?}");
+        }
     }
 
     #[test]

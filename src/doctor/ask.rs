@@ -1,9 +1,12 @@
 //! Asks a program for its version, and does not wait for one that has nothing to say.
 
+use crate::trusted::is_safe;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,10 +27,14 @@ pub fn program(name: &str) -> Option<PathBuf> {
     PLACES.iter().map(|place| Path::new(place).join(name)).find(|path| path.is_file())
 }
 
-/// What `program --version` prints; nothing if it cannot be run, fails or takes too long.
+/// What `program --version` prints; nothing if it cannot be run, fails or takes too long, or if it is
+/// another user's.
 #[must_use]
 pub fn version_text(program: &Path) -> Option<String> {
-    let mut child = Command::new(program)
+    let file = fs::canonicalize(program).ok().filter(|path| is_safe(path))?;
+    // By its own name: some are one program with many.
+    let mut child = Command::new(file)
+        .arg0(program)
         .arg("--version")
         .env_clear()
         .env("PATH", PLACES.join(":"))
@@ -92,5 +99,23 @@ mod tests {
         assert_eq!(version_text(&path), None);
         assert!(start.elapsed() < Duration::from_secs(20));
         assert_eq!(version_text(Path::new("/none")), None);
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_run() {
+        let (kept, path) = script("#!/bin/sh\necho 1.2\n");
+        let link = kept.path().join("link");
+        std::os::unix::fs::symlink("program", &link).unwrap();
+        assert_eq!(version_text(&link).as_deref(), Some("1.2\n"));
+        for (changed, mode) in [(path.as_path(), 0o775), (kept.path(), 0o777)] {
+            let before = fs::metadata(changed).unwrap().permissions();
+            fs::set_permissions(changed, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(version_text(&link), None, "{changed:?}");
+            fs::set_permissions(changed, before).unwrap();
+        }
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+            assert_eq!(version_text(&link), None);
+        }
     }
 }

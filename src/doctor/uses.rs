@@ -1,5 +1,6 @@
 //! What a process has open, from /proc.
 
+use crate::node::process::beginning;
 use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fs;
@@ -40,8 +41,7 @@ pub fn of(pid: i32) -> Result<Vec<Use>, Errno> {
     found.extend(
         link(&home.join("root"), "has its root at").filter(|one| one.path != Path::new("/")),
     );
-    let mut maps = fs::read(home.join("maps")).unwrap_or_default();
-    maps.truncate(MAPS);
+    let maps = beginning(&home.join("maps"), MAPS);
     found.extend(mapped(&maps).map(|path| Use { how: "maps", path }));
     found.sort();
     found.dedup();

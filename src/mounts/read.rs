@@ -2,11 +2,12 @@
 
 use crate::message::chain;
 use crate::mounts::{MountTable, statmount};
+use crate::namespace::home::Home;
+use crate::namespace::join;
 use crate::namespace::members;
 use crate::namespace::open::{MountNamespace, Place};
 use crate::namespace::pin::table_inside;
 use nix::errno::Errno;
-use std::env;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -80,19 +81,18 @@ fn of_member(namespace: Place) -> Option<MountTable> {
     let root = Place::at("/").ok()?;
     let members = members::of(namespace).ok()?.inside;
     let mut whole = members.into_iter().map(|member| member.pid).filter(|pid| {
-        Place::at(&format!("/proc/{pid}/root")) == Ok(root)
+        Place::root_of(*pid) == Ok(root)
             && Place::at(&format!("/proc/{pid}/ns/mnt")) == Ok(namespace)
     });
     whole.find_map(|pid| MountTable::of_process(pid).ok())
 }
 
 fn joined(namespace: &MountNamespace) -> io::Result<MountTable> {
-    let host = MountNamespace::own()?;
-    let directory = env::current_dir();
-    let table = table_inside(&host, namespace);
-    // Joining makes the root directory the working directory.
-    if let Ok(directory) = directory {
-        env::set_current_dir(directory)?;
+    let home = Home::here()?;
+    let table = table_inside(home.namespace(), namespace);
+    // Who did not get in may lack what it takes to change its root directory.
+    if !matches!(table, Ok(Err(join::Error::Privilege(_) | join::Error::Join(_)))) {
+        home.back();
     }
     match table {
         Ok(table) => table.map_err(|error| io::Error::other(chain(&error))),

@@ -1,6 +1,8 @@
 //! A mount namespace: find and trust it, join it, pin it, see who is inside.
 
 pub mod find;
+#[cfg(feature = "admin")]
+pub mod home;
 pub mod identity;
 pub mod join;
 #[cfg(feature = "admin")]

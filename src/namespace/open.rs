@@ -1,6 +1,8 @@
 //! Open what is at a path, and decide on the opened descriptor whether to trust it.
 
 use crate::kernel::nsfs;
+#[cfg(feature = "admin")]
+use crate::kernel::statx;
 use crate::namespace::identity::{self, Identity};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
@@ -95,6 +97,21 @@ impl Place {
     /// What stat(2) says.
     pub fn at(path: &str) -> nix::Result<Self> {
         Ok(Self::of(&stat(path)?))
+    }
+
+    /// The root directory of a process, which may lie on a file system whose server does not answer: he
+    /// is not asked.
+    ///
+    /// # Errors
+    /// What statx(2) says.
+    #[cfg(feature = "admin")]
+    pub fn root_of(pid: i32) -> nix::Result<Self> {
+        let path = format!("/proc/{pid}/root");
+        match statx::place(Path::new(&path)) {
+            Ok((device, inode)) => Ok(Self { device, inode }),
+            Err(Errno::ENOSYS) => Self::at(&path),
+            Err(errno) => Err(errno),
+        }
     }
 }
 

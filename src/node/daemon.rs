@@ -2,7 +2,7 @@
 
 use crate::message::plain;
 use crate::namespace::open::Place;
-use crate::node::process::Process;
+use crate::node::process::{Process, beginning};
 use crate::node::services::{Services, Written, written};
 use crate::node::space::{Kind as SpaceKind, Space};
 use crate::privilege::capability::Set;
@@ -40,6 +40,9 @@ const PROGRAMS: [(&str, Role); 7] = [
     ("k3s", Role::Both),
     ("rke2", Role::Both),
 ];
+
+/// The most of an environment that is read, in bytes (execve(2): what the kernel takes at most).
+const ENVIRONMENT: usize = 6 << 20;
 
 /// A daemon that runs, or could.
 #[derive(Debug, Clone)]
@@ -176,9 +179,8 @@ impl Daemon {
         let is_inside = process.space.ok().and_then(|at| spaces.get(at));
         let is_inside = is_inside.is_some_and(|space| space.kind == SpaceKind::Pinned);
         if self.wrapped == Wrapped::No && is_inside {
-            let told = fs::read(home.join("environ")).is_ok_and(|text| {
-                text.split(|&byte| byte == 0).any(|one| one.starts_with(b"KUBENSMNT="))
-            });
+            let text = beginning(&home.join("environ"), ENVIRONMENT);
+            let told = text.split(|&byte| byte == 0).any(|one| one.starts_with(b"KUBENSMNT="));
             if told {
                 self.wrapped = Wrapped::Environment;
             }

@@ -7,6 +7,7 @@ use crate::node::process::Process;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -110,12 +111,14 @@ fn mappings(home: &Path, device: (u32, u32)) -> nix::Result<Vec<Use>> {
         return Ok(Vec::new());
     };
     let mut uses: Vec<Use> = Vec::new();
+    let mut known: HashSet<PathBuf> = HashSet::new();
     for mapping in text.split(|&byte| byte == b'\n').filter_map(Mapping::parse) {
-        if mapping.device != device || uses.iter().any(|one| one.path == mapping.path) {
+        if mapping.device != device || known.contains(&mapping.path) {
             continue;
         }
         let file = home.join("map_files").join(OsStr::from_bytes(mapping.range));
         if let Some(one) = link(&file, What::Mapping)? {
+            known.insert(mapping.path.clone());
             uses.push(Use { path: mapping.path, ..one });
         }
     }

@@ -5,7 +5,7 @@
 //! which a UID has underscores (systemd.unit(5): a dash makes a level of a slice).
 
 use crate::namespace::members::groups;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -15,7 +15,8 @@ const ID: usize = 64;
 /// What a process belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The innermost service or scope.
+    /// The innermost service or scope of the system's manager; of a user's manager its own service: how
+    /// he calls his units is his choice.
     pub unit: Option<OsString>,
     /// The container.
     pub container: Option<Container>,
@@ -58,8 +59,15 @@ impl Origin {
 
     fn of(path: &Path) -> Self {
         let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+        let is_of_user = |name: &OsStr| {
+            let name = name.as_bytes();
+            name.starts_with(b"user@") && name.ends_with(b".service")
+        };
         let innermost = |ends: &[&str]| {
-            let names = path.iter().rev();
+            // What is below a user's manager is made by the user.
+            let known = path.iter().position(is_of_user).map_or(usize::MAX, |at| at + 1);
+            let names: Vec<&OsStr> = path.iter().take(known).collect();
+            let names = names.into_iter().rev();
             names.map(|name| (name, name.as_bytes())).find_map(|(name, bytes)| {
                 ends.iter().any(|end| bytes.ends_with(end.as_bytes())).then(|| name.to_owned())
             })
@@ -133,6 +141,16 @@ mod tests {
         }
         let guaranteed = parsed(&format!("/kubepods.slice/kubepods-pod{slice}.slice"));
         assert_eq!((guaranteed.pod.as_deref(), guaranteed.container), (Some(UID), None));
+    }
+
+    #[test]
+    fn a_user_has_no_units_of_the_systems_names() {
+        let unit = |group: &str| parsed(group).unit.unwrap();
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        assert_eq!(unit(&format!("{user}/app.slice/kubelet.service")), "user@1000.service");
+        assert_eq!(unit(user), "user@1000.service");
+        assert_eq!(unit("/system.slice/kubelet.service"), "kubelet.service");
+        assert_eq!(unit("/user.slice/user-0.slice/session-1.scope"), "session-1.scope");
     }
 
     #[test]

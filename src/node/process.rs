@@ -3,8 +3,8 @@
 use crate::node::origin::{Container, Origin};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct Process {
     pub program: Option<PathBuf>,
     /// The beginning of its command line.
     pub words: Vec<OsString>,
-    /// Its effective user; root for one that may not be looked at.
+    /// Its effective user.
     pub user: u32,
     /// When it started, in clock ticks since the machine did.
     pub started: u64,
@@ -79,7 +79,7 @@ fn read(pid: i32) -> Option<Process> {
         parent,
         name,
         program: fs::read_link(home.join("exe")).ok(),
-        words: words(fs::read(home.join("cmdline")).unwrap_or_default()),
+        words: words(beginning(&home.join("cmdline"), LINE)),
         user: fs::metadata(&home).ok()?.uid(),
         started,
         origin: Origin::parse(&fs::read(home.join("cgroup")).unwrap_or_default()),
@@ -87,9 +87,19 @@ fn read(pid: i32) -> Option<Process> {
     })
 }
 
+/// The first bytes of a file of /proc, at most as many as `most`: a process can make its own as long as
+/// it likes. What cannot be read is empty.
+pub(crate) fn beginning(path: &Path, most: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Ok(file) = File::open(path) {
+        // What was read until an error is kept: the process may have ended.
+        let _ = file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut text);
+    }
+    text
+}
+
 /// The words of `/proc/PID/cmdline`.
 fn words(mut text: Vec<u8>) -> Vec<OsString> {
-    text.truncate(LINE);
     if text.last() == Some(&0) {
         text.pop();
     }
@@ -160,6 +170,12 @@ mod tests {
         one.program = None;
         one.name = "kubelet".into();
         assert_eq!(one.program_name(), "kubelet");
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_long_line_is_read() {
+        assert_eq!(beginning(Path::new("/dev/zero"), 7), [0; 7]);
+        assert!(beginning(Path::new("/none"), 7).is_empty());
     }
 
     proptest! {

@@ -10,8 +10,20 @@ use crate::systemd::process::{Known, Where};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The most that is read of the tables of other user namespaces, all together, in bytes: any user can have
+/// a hundred namespaces with a hundred thousand mounts each.
+const FOREIGN: usize = 64 << 20;
+
+/// The longest that this takes. Of mounts upon mounts the kernel looks for the way to each anew.
+const TIME: Duration = Duration::from_secs(3);
+
+/// How much is read at once, in bytes.
+const PART: usize = 64 << 10;
 
 /// A mount namespace.
 #[derive(Debug)]
@@ -65,6 +77,8 @@ pub enum Unread {
     NotAsked,
     /// It cannot be read.
     Failed(io::Error),
+    /// It is of another user namespace, and too long with those that have been read.
+    TooMuch,
 }
 
 impl fmt::Display for Unread {
@@ -72,6 +86,7 @@ impl fmt::Display for Unread {
         match self {
             Self::NotAsked => out.write_str("not read"),
             Self::Failed(error) => write!(out, "{error}"),
+            Self::TooMuch => out.write_str("more mounts of other user namespaces than are read"),
         }
     }
 }
@@ -108,6 +123,7 @@ pub(super) fn all(
         let root = Place::at(&format!("/proc/{reader}/root")).ok()?;
         Some(Known::new(place, root, pinned.map(|pinned| pinned.identity)))
     });
+    let mut left = Patience { bytes: FOREIGN, time: TIME };
     for (index, space) in spaces.iter_mut().enumerate() {
         let first = firsts.get(index).copied();
         space.kind = if Some(index) == pinned_at {
@@ -115,13 +131,14 @@ pub(super) fn all(
         } else if Some(index) == host {
             Kind::Host
         } else {
-            kind(known, first)
+            kind(known, first, space.is_foreign)
         };
         space.table = match (space.kind, depth) {
             // With it in hand nobody's root directory cuts the table.
             (Kind::Pinned, _) => read(pinned.map(|one| MountTable::of_namespace(&one.namespace))),
             (Kind::Host, _) if unseen.is_some() => read(Some(MountTable::own())),
             (Kind::Host, _) => read(Some(MountTable::of_process(1))),
+            (_, Depth::All) if space.is_foreign => of_foreign(space, processes, &mut left),
             (_, Depth::All) => of_members(space, processes),
             (_, Depth::Sides) => Err(Unread::NotAsked),
         };
@@ -170,8 +187,12 @@ fn open(inode: u64, pid: i32) -> Space {
     }
 }
 
-fn kind(known: Option<Known>, first: Option<i32>) -> Kind {
+fn kind(known: Option<Known>, first: Option<i32>, is_foreign: bool) -> Kind {
     let (Some(known), Some(first)) = (known, first) else { return Kind::Unknown };
+    if is_foreign {
+        // systemd makes none of them, and its table may be as long as its owner likes.
+        return if known.has_root(first) { Kind::Other } else { Kind::Container };
+    }
     match known.locate(first) {
         Ok(Some(Where::Host)) => Kind::Host,
         Ok(Some(Where::Pinned)) => Kind::Pinned,
@@ -180,6 +201,65 @@ fn kind(known: Option<Known>, first: Option<i32>) -> Kind {
         Ok(Some(Where::Other(_))) => Kind::Other,
         Ok(None) | Err(_) => Kind::Unknown,
     }
+}
+
+/// What is left of what is spent on other user namespaces.
+struct Patience {
+    bytes: usize,
+    time: Duration,
+}
+
+impl Patience {
+    /// What a file has, if all of it can be read with this much.
+    fn read(&mut self, path: &Path) -> Option<io::Result<Vec<u8>>> {
+        let start = Instant::now();
+        let read = self.read_until(path, start + self.time);
+        self.time = self.time.saturating_sub(start.elapsed());
+        read
+    }
+
+    fn read_until(&mut self, path: &Path, end: Instant) -> Option<io::Result<Vec<u8>>> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut text = Vec::new();
+        let mut part = vec![0; PART];
+        loop {
+            let count = match file.read(&mut part) {
+                Ok(0) => return Some(Ok(text)),
+                Ok(count) => count,
+                Err(error) => return Some(Err(error)),
+            };
+            self.bytes = self.bytes.checked_sub(count)?;
+            if Instant::now() > end {
+                return None;
+            }
+            text.extend_from_slice(part.get(..count).unwrap_or_default());
+        }
+    }
+}
+
+/// By the first of its processes that lives long enough, as long as there is patience `left`.
+fn of_foreign(
+    space: &Space,
+    processes: &[Process],
+    left: &mut Patience,
+) -> Result<MountTable, Unread> {
+    let pids = space.members.iter().filter_map(|&member| Some(processes.get(member)?.pid));
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for pid in pids {
+        match left.read(Path::new(&format!("/proc/{pid}/mountinfo"))) {
+            None => return Err(Unread::TooMuch),
+            Some(Ok(text)) => {
+                let table = MountTable::of_text(text);
+                let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+                return table.map_err(|error| Unread::Failed(wrong(error)));
+            }
+            Some(Err(error)) => last = error,
+        }
+    }
+    Err(Unread::Failed(last))
 }
 
 /// By the first of its processes that lives long enough.
@@ -197,4 +277,23 @@ fn of_members(space: &Space, processes: &[Process]) -> Result<MountTable, Unread
 
 fn read(table: Option<io::Result<MountTable>>) -> Result<MountTable, Unread> {
     table.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())).map_err(Unread::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_spent_on_others_than_there_is() {
+        let long = Path::new("/proc/self/mountinfo");
+        let mut left = Patience { bytes: FOREIGN, time: TIME };
+        let text = left.read(long).unwrap().unwrap();
+        assert_eq!((left.bytes, text.is_empty()), (FOREIGN - text.len(), false));
+        assert!(left.read(Path::new("/none")).unwrap().is_err());
+        // It goes on for ever.
+        assert!(left.read(Path::new("/dev/zero")).is_none());
+        let mut late = Patience { bytes: FOREIGN, time: Duration::ZERO };
+        assert!(late.read(long).is_none());
+        assert!(late.read(long).is_none());
+    }
 }

@@ -77,16 +77,24 @@ pub fn find(all: &[Space], spaces: &[usize], path: &Path, device: Option<(u32, u
     if let Some(found) = tables().find_map(at) {
         return found;
     }
+    let everywhere =
+        || (0..all.len()).filter_map(|index| Some((index, all.get(index)?.table.as_ref().ok()?)));
     let of_device = |(index, table): (usize, &MountTable)| {
-        let is_meant = |mount: &Mount<'_>| {
-            Some(mount.device()) == device || (device.is_some() && *mount.source() == *path)
-        };
-        Some(Found::Mount(index, table.iter().find(is_meant)?.id()))
+        let mut mounts = table.iter();
+        Some(Found::Mount(index, mounts.find(|mount| Some(mount.device()) == device)?.id()))
+    };
+    // As btrfs is, which has another number. Any user can call what he mounts by fuse(4), or in a user
+    // namespace of his own, after a device.
+    let of_source = |(index, table): (usize, &MountTable)| {
+        let is_named =
+            |mount: &Mount<'_>| *mount.source() == *path && !mount.fstype().starts_with("fuse");
+        let is_foreign = all.get(index).is_none_or(|space| space.is_foreign);
+        Some(Found::Mount(index, table.iter().find(|mount| !is_foreign && is_named(mount))?.id()))
     };
     if device.is_some() {
-        let everywhere =
-            (0..all.len()).filter_map(|index| Some((index, all.get(index)?.table.as_ref().ok()?)));
-        return tables().chain(everywhere).find_map(of_device).unwrap_or(Found::Device);
+        let by_number = tables().chain(everywhere()).find_map(of_device);
+        let found = by_number.or_else(|| tables().chain(everywhere()).find_map(of_source));
+        return found.unwrap_or(Found::Device);
     }
     let below = tables().find_map(|(_, table)| Some(table.holding(path)?.point().into_owned()));
     Found::Below(below.unwrap_or_else(|| "/".into()))

@@ -81,6 +81,12 @@ impl Known {
         Ok(Self { host: Place::at("/proc/1/ns/mnt")?, root: Place::at("/proc/1/root")?, pinned })
     }
 
+    /// Whether the process has PID 1's root directory.
+    #[must_use]
+    pub fn has_root(&self, pid: i32) -> bool {
+        Place::root_of(pid) == Ok(self.root)
+    }
+
     /// Where the process is; nothing if it has just ended.
     ///
     /// # Errors
@@ -103,7 +109,7 @@ impl Known {
                 }
             }
         }
-        let root = Place::at(&format!("/proc/{pid}/root"));
+        let root = Place::root_of(pid);
         Ok(Some(match root == Ok(self.root) {
             true if is_sandbox(pid) => Where::Sandbox,
             true => Where::Other(place.inode),

@@ -1,10 +1,12 @@
 //! What a user without privilege can read: tried by a child that becomes one.
 
+use crate::kernel::capability;
 use crate::kernel::process::{self, Change, Fork};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Uid, geteuid, read, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Pid, Uid, geteuid, read, setgid, setgroups, setuid};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,7 +53,7 @@ fn as_nobody(path: &Path) -> i32 {
         setgid(Gid::from_raw(NOBODY))?;
         setuid(Uid::from_raw(NOBODY))
     };
-    if become_nobody().is_err() || geteuid().is_root() {
+    if become_nobody().is_err() || geteuid().is_root() || capability::effective() != Ok(0) {
         return STAYED;
     }
     try_to_read(path)
@@ -75,6 +77,9 @@ fn wait(pid: i32) -> Attempt {
             Ok(_) => thread::sleep(Duration::from_millis(1)),
         }
     }
+    // It is nobody's then, and goes once the kernel lets it.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    let _ = process::change(pid);
     Attempt::Untried
 }
 

@@ -1,8 +1,9 @@
 //! Read: what is looked at for the sake of the proof alone, at the moment at which it is given.
 
+use crate::namespace::home::Home;
 use crate::namespace::identity::Identity;
-use crate::namespace::join::join;
-use crate::namespace::open::{Look, MountNamespace, Place, look};
+use crate::namespace::join::{Error, join};
+use crate::namespace::open::{Look, Place, look};
 use crate::node::Node;
 use crate::node::pin::Pinned;
 use crate::node::services::{OUTPUT, Written, written};
@@ -16,9 +17,7 @@ use crate::systemd::rooted::Rooted;
 use crate::verify::attempt::{Attempt, attempt};
 use crate::verify::store::{self, Outsider};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
 use nix::sys::statfs::{FsType, statfs};
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -105,16 +104,14 @@ fn inside(node: &Node, pinned: &Pinned) -> Result<Inside, String> {
         return look_around(&node.pin.path).map_err(|errno| errno.desc().to_owned());
     }
     let told = |errno: Errno| errno.desc().to_owned();
-    let home = MountNamespace::own().map_err(told)?;
-    let directory = env::current_dir();
-    join(&pinned.namespace, true).map_err(|error| crate::message::chain(&error))?;
-    let seen = look_around(&node.pin.path);
-    setns(&home, CloneFlags::CLONE_NEWNS).map_err(told)?;
-    // To join made the root directory the working one.
-    if let Ok(directory) = directory {
-        let _ = env::set_current_dir(directory);
+    let home = Home::here().map_err(told)?;
+    let joined = join(&pinned.namespace, true);
+    let seen = joined.map(|()| look_around(&node.pin.path));
+    // Also after an error: some come when it is inside already.
+    if !matches!(seen, Err(Error::Privilege(_) | Error::Join(_))) {
+        home.back();
     }
-    seen.map_err(told)
+    seen.map_err(|error| crate::message::chain(&error))?.map_err(told)
 }
 
 fn look_around(pin: &Path) -> nix::Result<Inside> {

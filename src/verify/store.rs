@@ -59,9 +59,17 @@ pub(super) fn store<'a>(node: &Node, stores: &'a Stores) -> &'a Path {
 pub(super) fn outsiders(node: &Node, stores: &Stores) -> Vec<Outsider> {
     let store = store(node, stores);
     let is_usual = stores.usual.root == store;
+    // In a mount namespace of his own every user can have paths as he likes.
+    let is_foreign = |one: &Process| {
+        let space = one.space.ok().and_then(|at| node.spaces.get(at));
+        space.is_some_and(|space| space.is_foreign)
+    };
     let is_outside = |one: &&Process| {
         let is_one = PROGRAMS.iter().any(|name| one.program_name() == *name);
-        is_one && one.container().is_none() && !is_kept_apart(node, one.space.ok())
+        is_one
+            && !is_foreign(one)
+            && one.container().is_none()
+            && !is_kept_apart(node, one.space.ok())
     };
     node.processes.iter().filter(is_outside).map(|one| outsider(one, store, is_usual)).collect()
 }
@@ -92,16 +100,20 @@ fn uses(process: &Process, open: &[PathBuf], store: &Path, is_usual: bool) -> Us
     if let Some(path) = open.iter().find(|path| path.starts_with(store)) {
         return Uses::Path(path.clone());
     }
+    if process.user != 0 {
+        // Another user's is in his own home, and what he types proves nothing.
+        return Uses::No;
+    }
     let told = option(&process.words, b"--root");
     if let Some(path) = &told {
         return if path.starts_with(store) { Uses::Path(path.clone()) } else { Uses::No };
     }
-    // Another user's is in his own home; skopeo uses the store only where it is told to.
+    // skopeo uses the store only where it is told to.
     let is_remote = process.words.iter().any(|word| word == "--remote" || word == "-r");
     let names_it =
         || process.words.iter().any(|word| word.as_bytes().starts_with(b"containers-storage:"));
     let is_skopeo = process.program_name() == "skopeo";
-    let is_meant = is_usual && process.user == 0 && !is_remote && (!is_skopeo || names_it());
+    let is_meant = is_usual && !is_remote && (!is_skopeo || names_it());
     if is_meant { Uses::Default } else { Uses::No }
 }
 
@@ -210,7 +222,9 @@ mod tests {
         let to = ["skopeo", "copy", "docker://a", "containers-storage:b"];
         assert_eq!(used(&to, 0, &[]), Uses::Default);
         let within = "/var/lib/containers/storage/x";
-        assert_eq!(used(&["buildah", "--root", within], 1000, &[]), Uses::Path(within.into()));
+        assert_eq!(used(&["buildah", "--root", within], 0, &[]), Uses::Path(within.into()));
+        assert_eq!(used(&["buildah", "--root", within], 1000, &[]), Uses::No);
+        assert_eq!(used(&["buildah"], 1000, &[within]), Uses::Path(within.into()));
         // The runtime has a store of its own, which only who names it uses.
         assert_eq!(used_of(&["podman", "ps"], 0, &[], false), Uses::No);
         let of_runtime = used_of(&["podman", "--root", within, "ps"], 0, &[], false);
