@@ -2,7 +2,9 @@
 
 use crate::configuration::Configuration;
 use crate::message::chain;
+use crate::node::daemon::{Daemon, Role, Wrapped};
 use crate::systemd::generator::programs;
+use crate::systemd::in_force::group;
 use crate::systemd::plan::{Plan, plan};
 use crate::systemd::survey::Survey;
 use std::fs;
@@ -51,6 +53,19 @@ impl Services {
     #[must_use]
     pub fn configured_pin(&self) -> PathBuf {
         self.configuration().pin
+    }
+
+    /// Whether the administrator keeps a runtime out of what is wrapped, beside the one that kubelet uses:
+    /// it may be outside.
+    #[must_use]
+    pub fn leaves_out(&self, daemon: &Daemon) -> bool {
+        let unit = daemon.unit.as_deref();
+        let Some(candidate) = unit.and_then(|unit| self.survey.candidate(unit)) else {
+            return false;
+        };
+        let is_wrapped = matches!(daemon.wrapped, Wrapped::Generated(..) | Wrapped::Unit(_));
+        let is_in_group = group(&self.configuration(), &candidate.names).is_some();
+        daemon.role == Role::Runtime && !is_wrapped && !is_in_group
     }
 
     /// Whether a group is to change sides once it has stopped.

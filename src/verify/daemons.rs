@@ -125,7 +125,11 @@ fn right_place(node: &Node, daemon: &Daemon) -> RightPlace {
     if is_written || is_wrapped || group(&services.configuration(), &candidate.names).is_some() {
         return RightPlace::Inside;
     }
-    if is_of_node { RightPlace::LeftOut } else { RightPlace::Outside }
+    match (services.leaves_out(daemon), is_of_node) {
+        (true, _) => RightPlace::LeftOut,
+        (false, true) => RightPlace::Inside,
+        (false, false) => RightPlace::Outside,
+    }
 }
 
 /// Puts it where it belongs.

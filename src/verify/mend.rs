@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Restarts the machine, where nothing less mends it.
-const REBOOT: &str = "systemctl reboot";
+pub(super) const REBOOT: &str = "systemctl reboot";
 
 /// A word as a shell reads it back (sh(1p), `$'…'` of its 2024 edition where there is no other way).
 #[must_use]

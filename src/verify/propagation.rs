@@ -4,7 +4,9 @@ use crate::message::quoted;
 use crate::mounts::{Mount, MountTable};
 use crate::namespace::pin::Mode;
 use crate::node::Node;
+use crate::node::daemon::Daemon;
 use crate::node::difference::Side;
+use crate::node::owner::Owner;
 use crate::node::space::Unread;
 use crate::verify::facts::Facts;
 use crate::verify::mend;
@@ -176,16 +178,40 @@ pub(super) fn leaks(node: &Node, is_split: bool) -> Check {
         .filter(|(_, side)| **side == Side::Leaked)
         .map(|(mount, _)| mount)
         .collect();
-    let Some(last) = leaked.last() else {
+    if leaked.is_empty() {
         let hidden = difference.count(Side::Hidden);
         let text =
             format!("hidden mounts: {hidden}; none of kubelet's or a runtime's is the host's");
         return Check::holds(NAME, text);
-    };
+    }
     let text = format!("PID 1 sees mounts of kubelet's or a runtime's: {}", named(&leaked));
+    let is_runtimes = |one: &Mount<'_>| node.directories.owner(*one) == Owner::Runtime;
+    let is_left_out = |one: &Daemon| one.runs() && node.services.leaves_out(one);
+    if leaked.iter().all(is_runtimes) && node.daemons.iter().any(is_left_out) {
+        return Check::warning(NAME, format!("{text}; kubens.toml leaves a runtime out"));
+    }
+    if leaked.iter().any(|one| is_used(node, *one)) {
+        // To unmount one would take it from under a pod: that goes on to the copy inside.
+        let text =
+            format!("{text}; pods or containers that run may use them: drain the node first");
+        return Check::fails(NAME, text).mended_by((!is_split).then(|| mend::REBOOT.to_owned()));
+    }
     // Whoever made them makes them again.
-    let command = (!is_split).then(|| format!("umount {}", mend::word(last.point().as_os_str())));
+    let command = (!is_split).then(|| {
+        let points = leaked.iter().rev().map(|one| mend::word(one.point().as_os_str()));
+        format!("umount {}", points.collect::<Vec<_>>().join(" "))
+    });
     Check::fails(NAME, text).mended_by(command)
+}
+
+/// Whether a pod or a container that runs may have the mount: its own pod, if it is known.
+fn is_used(node: &Node, mount: Mount<'_>) -> bool {
+    match node.directories.owner(mount) {
+        Owner::Kubelet(Some(uid)) => {
+            node.processes.iter().any(|one| one.origin.pod.as_deref() == Some(uid.as_str()))
+        }
+        _ => node.processes.iter().any(|one| one.container().is_some()),
+    }
 }
 
 fn named(mounts: &[Mount<'_>]) -> String {

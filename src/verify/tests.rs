@@ -8,7 +8,7 @@ use crate::namespace::identity::Identity;
 use crate::namespace::open::{MountNamespace, Place};
 use crate::namespace::pin::State;
 use crate::node::daemon::{Daemon, Role, Wrapped};
-use crate::node::origin::Origin;
+use crate::node::origin::{Container, Origin};
 use crate::node::owner::Directories;
 use crate::node::pin::{AtPin, Environment, Owner, Pin, Pinned};
 use crate::node::pods::Pods;
@@ -398,6 +398,33 @@ fn what_is_exposed_is_a_peer_and_nothing_else_is() {
     assert_eq!(peer.name, "leaks");
     let mend = "kubensenter -- mount --make-slave /run && kubensenter -- mount --make-shared /run";
     assert_eq!(peer.mend.unwrap(), mend);
+}
+
+#[test]
+fn a_mount_that_a_pod_may_use_is_not_unmounted() {
+    let mend = |points: [&str; 2], uid: Option<&str>| {
+        let [one, other] = points.map(|point| format!(" 27 0:50 / {point} rw - tmpfs x rw\n"));
+        let lines = format!("50{one}51{other}44 27");
+        let failure = failure(move |node, _| {
+            host(node, "44 27", &lines);
+            if let Some(uid) = uid {
+                node.processes[1].origin.pod = Some(uid.to_owned());
+                let id = Container { id: "a".repeat(64), by: None };
+                node.processes[1].origin.container = Some(id);
+            }
+        });
+        failure.mend.unwrap()
+    };
+    let volumes = ["/var/lib/kubelet/pods/1/x", "/var/lib/kubelet/pods/1/y\\040z"];
+    assert_eq!(
+        mend(volumes, None),
+        "umount '/var/lib/kubelet/pods/1/y z' /var/lib/kubelet/pods/1/x"
+    );
+    assert!(mend(volumes, Some("2")).starts_with("umount "));
+    assert_eq!(mend(volumes, Some("1")), "systemctl reboot");
+    let roots = ["/run/containerd/1", "/run/containerd/2"];
+    assert_eq!(mend(roots, None), "umount /run/containerd/2 /run/containerd/1");
+    assert_eq!(mend(roots, Some("1")), "systemctl reboot");
 }
 
 #[test]

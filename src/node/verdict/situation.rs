@@ -205,7 +205,9 @@ fn seen(node: &Node, daemon: &Daemon) -> Option<Seen> {
         name: daemon.name.clone(),
         unit: daemon.unit.clone(),
         pid: process.pid,
-        is_of_node: daemon.is_of_node() && (is_known || !is_stranger),
+        is_of_node: daemon.is_of_node()
+            && (is_known || !is_stranger)
+            && !node.services.leaves_out(daemon),
         place,
         is_wrapped,
     })
