@@ -17,8 +17,8 @@ use std::path::PathBuf;
 /// comes from. Without privilege it shows what can be seen, and says what cannot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit status: 0 pinned and nothing wrong, 1 something is wrong or cannot be told, 2 usage, 3 nothing is
-pinned.
+Exit status: 0 pinned and nothing wrong, 1 something is wrong or cannot be told, 2 usage,
+3 nothing is pinned.
 
 Examples:
   kubens status
