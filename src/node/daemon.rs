@@ -122,11 +122,7 @@ pub(super) fn all(processes: &[Process], spaces: &[Space], services: &Services) 
         daemons.push(daemon);
     }
     for daemon in &mut daemons {
-        let Some((index, process)) = daemon.process.and_then(|at| Some((at, processes.get(at)?)))
-        else {
-            continue;
-        };
-        daemon.process = Some(index);
+        let Some(process) = daemon.process.and_then(|at| processes.get(at)) else { continue };
         daemon.space = Some(process.space);
         daemon.look_at(process, spaces);
     }
