@@ -54,19 +54,9 @@ impl Traces {
             mounts: host.mounts(),
             pinned: pinned.lines().map(without_ids).collect(),
             files: host.files(),
-            processes: processes(host),
+            processes: host.processes(),
         }
     }
-}
-
-/// The processes of the host by name, zombies and those that ask not among them.
-fn processes(host: &Host) -> Vec<String> {
-    let stat = host.sh("cat /proc/[0-9]*/stat 2>/dev/null").out;
-    let fields = stat.lines().filter_map(|line| {
-        let (name, rest) = line.split_once('(')?.1.rsplit_once(')')?;
-        (!rest.starts_with(" Z") && !["sh", "cat"].contains(&name)).then(|| name.to_owned())
-    });
-    fields.collect()
 }
 
 /// Checks that a host is as it was `before` a run that said `err`, which tells the scratch directory.
@@ -326,18 +316,7 @@ const BROKEN: [Broken; 7] = [
         what: "it shall be hidden, and nothing is pinned",
         script: "kubens unpin",
         words: "--mode hidden",
-        promises: &[
-            "mode",
-            "guarantee-1",
-            "guarantee-2",
-            "guarantee-3",
-            "master",
-            "slave",
-            "private",
-            "default",
-            "pinned",
-            "host",
-        ],
+        promises: &PROMISES,
         cells: &[
             "master pinned",
             "slave pinned",
@@ -692,14 +671,14 @@ fn parties_whose_conductor_was_killed_end_by_themselves() {
     let host = Host::new();
     host.sh("kubens pin").ok();
     host.sh(&third("touch /run/reached; exec sleep 1")).ok();
-    let before = processes(&host);
+    let before = host.processes();
     let there = || host.sh("test -e /run/reached").status == 0;
     let done = interrupted(&host, "--runtime /run/third", Signal::SIGKILL, &there);
     assert_eq!(done.status, -1, "{done:?}");
-    assert_ne!(processes(&host), before);
+    assert_ne!(host.processes(), before);
     // Nobody is left to tell them, but they go when what they are told by goes.
     host.sh("rm -r /run/kubens-conformance-*/talk").ok();
-    wait_for(|| (processes(&host) == before).then_some(()));
+    wait_for(|| (host.processes() == before).then_some(()));
     // The host goes with the test, but cgroups are the machine's.
     let (_, rest) = done.err.split_once("/run/kubens-conformance-").unwrap();
     let name = format!("kubens-conformance-{}", rest.split('\'').next().unwrap());

@@ -44,7 +44,7 @@ impl Stage {
         );
         // Below /run the host's own files are all there is.
         let host = Host::prepared_by("mount --make-rshared /; mkdir /run/tmp");
-        let (mounts, files, processes) = (host.mounts(), host.files(), processes(&host));
+        let (mounts, files, processes) = (host.mounts(), host.files(), host.processes());
         Self { host, mounts, files, processes }
     }
 
@@ -56,20 +56,10 @@ impl Stage {
 
     /// Checks that the host is as it was.
     fn check_nothing_is_left(&self, of: &str) {
-        assert_eq!(processes(&self.host), self.processes, "{of} left processes");
+        assert_eq!(self.host.processes(), self.processes, "{of} left processes");
         assert_eq!(self.host.mounts(), self.mounts, "{of} left mounts");
         assert_eq!(self.host.files(), self.files, "{of} left files");
     }
-}
-
-/// The processes of the host by name, zombies and those that ask not among them.
-fn processes(host: &Host) -> Vec<String> {
-    let stat = host.sh("cat /proc/[0-9]*/stat 2>/dev/null").out;
-    let fields = stat.lines().filter_map(|line| {
-        let (name, rest) = line.split_once('(')?.1.rsplit_once(')')?;
-        (!rest.starts_with(" Z") && !["sh", "cat"].contains(&name)).then(|| name.to_owned())
-    });
-    fields.collect()
 }
 
 /// The rows of the tables in `text` that end in this verdict.
@@ -180,7 +170,7 @@ fn interrupted_anywhere_nothing_is_left() {
             interrupted += i32::from(done.status == status);
             if signal == "KILL" {
                 // Then nobody waits for the others, nor removes the scratch directory.
-                until(|| processes(&stage.host) == stage.processes);
+                until(|| stage.host.processes() == stage.processes);
                 stage.run("rmdir /run/tmp/* 2>/dev/null");
             }
             stage.check_nothing_is_left(&of);
@@ -205,7 +195,7 @@ fn what_hangs_does_not_keep_it() {
     stage.check_nothing_is_left("a demo that hung");
     // Killed outright it cannot end what hangs, but its own other process goes.
     assert_eq!(interrupt("KILL").status, 137);
-    let demo = || processes(&stage.host).iter().any(|name| name == "demo");
+    let demo = || stage.host.processes().iter().any(|name| name == "demo");
     until(|| !demo());
     assert!(!demo(), "the demo's second process outlasts the first");
 }

@@ -16,7 +16,6 @@ use crate::message::{plain, quoted};
 use crate::mounts::MountTable;
 use crate::node::owner::{Directories, Owner};
 use crate::node::process::Process;
-use crate::node::storage::Stores;
 use crate::node::{Node, space};
 use crate::systemd::rooted::Rooted;
 use nix::errno::Errno;
@@ -43,8 +42,7 @@ pub struct Examined {
 pub fn examine(node: &Node) -> Examined {
     let mut examined = Examined { is_whole: true, ..Examined::default() };
     let root = Rooted::new(Path::new("/"));
-    let stores = Stores::read(&root);
-    let judge = judge(node, &stores);
+    let judge = judge(node);
     let ours = ours(node);
     let own = MountTable::own();
     if let Err(error) = &own {
@@ -54,7 +52,7 @@ pub fn examine(node: &Node) -> Examined {
     let files = Files::read(&root, &running(node), &ours, &|path| {
         own.as_ref().is_ok_and(|own| is_local(own, path))
     });
-    examined.unseen.extend(stores.unseen);
+    examined.unseen.extend(node.stores.unseen.iter().cloned());
     examined.unseen.extend(files.unseen.iter().cloned());
     examined.findings.extend(in_files(&files, &judge));
     let host = node.host().and_then(|host| host.table.as_ref().ok());
@@ -70,10 +68,10 @@ pub fn examine(node: &Node) -> Examined {
 }
 
 /// What words are judged by here. CRI-O alone has a store that podman may share.
-fn judge(node: &Node, stores: &Stores) -> Judge {
+fn judge(node: &Node) -> Judge {
     let directories = node.directories.clone();
     let has_crio = node.daemons.iter().any(|one| one.name == "crio");
-    let shared_store = stores.shared().filter(|_| has_crio).map(Path::to_owned);
+    let shared_store = node.stores.shared().filter(|_| has_crio).map(Path::to_owned);
     Judge { directories, shared_store }
 }
 

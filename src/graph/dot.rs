@@ -55,14 +55,8 @@ fn close(out: &mut String, pod: Option<&String>) {
 
 /// The lines of a box, with what dot(1) takes for the end of one.
 fn label(shape: &Shape) -> String {
-    let mounts = match shape.mounts {
-        Some(mounts) if matches!(shape.kind, Kind::Host | Kind::Pinned) => {
-            Some(super::drawing::count(mounts, "mount"))
-        }
-        _ => None,
-    };
-    let lines = std::iter::once(&shape.title).chain(mounts.as_ref()).chain(&shape.lines);
-    let lines: Vec<String> = lines.map(|line| escaped(&short(line))).collect();
+    let lines = shape.texts();
+    let lines: Vec<String> = lines.iter().map(|line| escaped(&short(line))).collect();
     format!("\"{}\"", lines.join("\\n"))
 }
 

@@ -1,7 +1,7 @@
 //! A picture in the language of mermaid, as Markdown pages draw it. Pure.
 
 use crate::graph::Graph;
-use crate::graph::drawing::{Drawing, Shape, count};
+use crate::graph::drawing::{Drawing, Shape};
 use crate::graph::relation::Way;
 use crate::node::space::Kind;
 use std::fmt::Write;
@@ -51,14 +51,7 @@ fn close(out: &mut String, pod: Option<&String>) {
 }
 
 fn label(shape: &Shape) -> String {
-    let mounts = match shape.mounts {
-        Some(mounts) if matches!(shape.kind, Kind::Host | Kind::Pinned) => {
-            Some(count(mounts, "mount"))
-        }
-        _ => None,
-    };
-    let lines = std::iter::once(&shape.title).chain(mounts.as_ref()).chain(&shape.lines);
-    quoted(lines.map(String::as_str))
+    quoted(shape.texts().iter().map(String::as_str))
 }
 
 fn class(shape: &Shape) -> &'static str {

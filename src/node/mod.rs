@@ -77,6 +77,8 @@ pub struct Node {
     pub daemons: Vec<Daemon>,
     /// Where they mount.
     pub directories: Directories,
+    /// Where CRI-O and podman keep images and containers.
+    pub stores: Stores,
     /// What the generator would do now.
     pub services: Services,
     /// Whether this PID namespace is not the first one: PID 1 is that of a container then.
@@ -99,8 +101,9 @@ impl Node {
         let (spaces, host, host_unseen) = space::all(&mut processes, &pin, depth);
         let daemons = daemon::all(&processes, &spaces, &services);
         let mut directories = directories(&processes, &daemons);
+        let stores = Stores::read(&Rooted::new(Path::new("/")));
         if daemons.iter().any(|one| one.name == "crio") {
-            directories.add(Stores::read(&Rooted::new(Path::new("/"))).crio);
+            directories.add(stores.crio.clone());
         }
         Self {
             taken: SystemTime::now(),
@@ -113,6 +116,7 @@ impl Node {
             pods: Pods::read(Path::new(pods::LOGS)),
             daemons,
             directories,
+            stores,
             services,
             is_container: is_container(),
         }

@@ -138,8 +138,12 @@ pub(super) fn all(
             (Kind::Pinned, _) => read(pinned.map(|one| MountTable::of_namespace(&one.namespace))),
             (Kind::Host, _) if unseen.is_some() => read(Some(MountTable::own())),
             (Kind::Host, _) => read(Some(MountTable::of_process(1))),
-            (_, Depth::All) if space.is_foreign => of_foreign(space, processes, &mut left),
-            (_, Depth::All) => of_members(space, processes),
+            (_, Depth::All) if space.is_foreign => {
+                of_members(space, processes, |pid| left.table(pid))
+            }
+            (_, Depth::All) => {
+                of_members(space, processes, |pid| Some(MountTable::of_process(pid)))
+            }
             (_, Depth::Sides) => Err(Unread::NotAsked),
         };
     }
@@ -218,6 +222,13 @@ impl Patience {
         read
     }
 
+    /// The table of a process, if all of it can be read with this much.
+    fn table(&mut self, pid: i32) -> Option<io::Result<MountTable>> {
+        let text = self.read(Path::new(&format!("/proc/{pid}/mountinfo")))?;
+        let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        Some(text.and_then(|text| MountTable::of_text(text).map_err(wrong)))
+    }
+
     fn read_until(&mut self, path: &Path, end: Instant) -> Option<io::Result<Vec<u8>>> {
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -240,34 +251,16 @@ impl Patience {
     }
 }
 
-/// By the first of its processes that lives long enough, as long as there is patience `left`.
-fn of_foreign(
+/// By the first of its processes that lives long enough; `table` gives nothing if that is too much.
+fn of_members(
     space: &Space,
     processes: &[Process],
-    left: &mut Patience,
+    mut table: impl FnMut(i32) -> Option<io::Result<MountTable>>,
 ) -> Result<MountTable, Unread> {
-    let pids = space.members.iter().filter_map(|&member| Some(processes.get(member)?.pid));
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for pid in pids {
-        match left.read(Path::new(&format!("/proc/{pid}/mountinfo"))) {
-            None => return Err(Unread::TooMuch),
-            Some(Ok(text)) => {
-                let table = MountTable::of_text(text);
-                let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-                return table.map_err(|error| Unread::Failed(wrong(error)));
-            }
-            Some(Err(error)) => last = error,
-        }
-    }
-    Err(Unread::Failed(last))
-}
-
-/// By the first of its processes that lives long enough.
-fn of_members(space: &Space, processes: &[Process]) -> Result<MountTable, Unread> {
     let pids = space.members.iter().filter_map(|&member| Some(processes.get(member)?.pid));
     let mut last = None;
     for pid in pids {
-        match MountTable::of_process(pid) {
+        match table(pid).ok_or(Unread::TooMuch)? {
             Ok(table) => return Ok(table),
             Err(error) => last = Some(Err(error)),
         }

@@ -8,7 +8,6 @@ use crate::node::Node;
 use crate::node::pin::Pinned;
 use crate::node::services::{OUTPUT, Written, written};
 use crate::node::space::Kind;
-use crate::node::storage::Stores;
 use crate::registration::Runtime;
 use crate::registration::configured::configured;
 use crate::registration::file::directory;
@@ -47,9 +46,7 @@ pub struct Facts {
     pub selinux: Option<bool>,
     /// What is wrong with the hooks of each runtime that is here.
     pub hooks: Vec<(Runtime, Vec<Finding>)>,
-    /// Where CRI-O and podman keep images and containers.
-    pub stores: Stores,
-    /// The programs outside that work on such a store.
+    /// The programs outside that work on the runtime's store.
     pub outsiders: Vec<Outsider>,
 }
 
@@ -82,7 +79,6 @@ impl Facts {
     pub fn read(node: &Node) -> Self {
         let given = node.services.survey.given.as_ref().ok();
         let is_real = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let stores = Stores::read(&Rooted::new(Path::new("/")));
         let is_systemd = Path::new("/run/systemd/system").is_dir();
         Self {
             inside: node.pin.pinned().map_or_else(|| Err(String::new()), |one| inside(node, one)),
@@ -92,8 +88,7 @@ impl Facts {
             to_expose: given.map(|given| given.expose.iter().map(is_real).collect()),
             selinux: fs::read("/sys/fs/selinux/enforce").ok().map(|text| text.starts_with(b"1")),
             hooks: hooks(node),
-            outsiders: store::outsiders(node, &stores),
-            stores,
+            outsiders: store::outsiders(node),
         }
     }
 }

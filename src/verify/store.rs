@@ -8,7 +8,6 @@ use crate::namespace::pin::Mode;
 use crate::node::Node;
 use crate::node::process::Process;
 use crate::node::space::Kind;
-use crate::node::storage::Stores;
 use crate::verify::Check;
 use crate::verify::facts::{Facts, is_kept_apart};
 use crate::verify::mend;
@@ -50,15 +49,16 @@ pub enum Uses {
 }
 
 /// The store of the node's runtime: CRI-O's, or what podman and its like use.
-pub(super) fn store<'a>(node: &Node, stores: &'a Stores) -> &'a Path {
+pub(super) fn store(node: &Node) -> &Path {
+    let stores = &node.stores;
     let has_crio = node.daemons.iter().any(|one| one.name == "crio");
     if has_crio { &stores.crio.root } else { &stores.usual.root }
 }
 
 /// The processes outside that are one of the programs.
-pub(super) fn outsiders(node: &Node, stores: &Stores) -> Vec<Outsider> {
-    let store = store(node, stores);
-    let is_usual = stores.usual.root == store;
+pub(super) fn outsiders(node: &Node) -> Vec<Outsider> {
+    let store = store(node);
+    let is_usual = node.stores.usual.root == store;
     // In a mount namespace of his own every user can have paths as he likes.
     let is_foreign = |one: &Process| {
         let space = one.space.ok().and_then(|at| node.spaces.get(at));
@@ -133,7 +133,7 @@ fn option(words: &[OsString], name: &[u8]) -> Option<PathBuf> {
 }
 
 pub(super) fn outside_store(node: &Node, facts: &Facts) -> Check {
-    let store = quoted(store(node, &facts.stores));
+    let store = quoted(store(node));
     let is_inside = |at: usize| node.spaces.get(at).is_some_and(|space| space.kind == Kind::Pinned);
     let crio = || node.daemons.iter().filter(|one| one.name == "crio" || one.name == "podman");
     let mut places = crio().filter_map(|one| one.space);
@@ -176,7 +176,7 @@ pub(super) fn outside_store(node: &Node, facts: &Facts) -> Check {
         };
         return Check::fails(NAME, text).mended_by(command);
     }
-    if let Some(why) = facts.stores.unseen.first() {
+    if let Some(why) = node.stores.unseen.first() {
         return Check::unknown(NAME, format!("cannot tell where the runtime's store is: {why}"));
     }
     if let Some(one) = facts.outsiders.iter().find(|one| one.uses == Uses::Unseen) {

@@ -127,6 +127,7 @@ fn node() -> Node {
         pods: Pods::default(),
         daemons: vec![daemon(Role::Runtime, "crio", 1, 1), daemon(Role::Kubelet, "kubelet", 2, 1)],
         directories: Directories::default(),
+        stores: Stores { usual: store(), crio: store(), unseen: Vec::new() },
         services: Services {
             survey: Survey::of_files(empty.path(), false, None),
             unlocated: None,
@@ -159,7 +160,6 @@ fn facts() -> Facts {
         to_expose: Some(vec!["/x".into()]),
         selinux: None,
         hooks: Vec::new(),
-        stores: Stores { usual: store(), crio: store(), unseen: Vec::new() },
         outsiders: Vec::new(),
     }
 }
@@ -603,10 +603,9 @@ fn a_namespace_below_another_file_is_covered() {
 #[test]
 fn who_is_inside_or_in_a_container_is_no_outsider() {
     let mut node = node();
-    let stores = facts().stores;
     let at = |pid, space| process(pid, "podman", Ok(space));
     node.processes.extend([at(90, 0), at(91, 1)]);
-    let found = store::outsiders(&node, &stores);
+    let found = store::outsiders(&node);
     assert_eq!(found.iter().map(|one| one.pid).collect::<Vec<_>>(), [90]);
 }
 
@@ -627,7 +626,7 @@ fn nobody_uses_the_runtimes_store_from_outside() {
         facts.outsiders = vec![Outsider { service, ..outsider(path) }];
     });
     assert_eq!(service.mend.unwrap(), "systemctl stop web.service");
-    let unread = |_: &mut Node, facts: &mut Facts| facts.stores.unseen.push("x".into());
+    let unread = |node: &mut Node, _: &mut Facts| node.stores.unseen.push("x".into());
     assert_eq!(with(Outcome::Unknown, unread), ["outside-store"]);
     // containerd has another one.
     let other = |node: &mut Node, facts: &mut Facts| {

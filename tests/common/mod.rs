@@ -160,6 +160,16 @@ impl Host {
         table.lines().map(|line| line.split(' ').skip(2).collect::<Vec<_>>().join(" ")).collect()
     }
 
+    /// The processes by name, zombies and those that ask not among them.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let stat = self.sh("cat /proc/[0-9]*/stat 2>/dev/null").out;
+        let fields = stat.lines().filter_map(|line| {
+            let (name, rest) = line.split_once('(')?.1.rsplit_once(')')?;
+            (!rest.starts_with(" Z") && !["sh", "cat"].contains(&name)).then(|| name.to_owned())
+        });
+        fields.collect()
+    }
+
     /// The files below `/run`, with type, mode and owner.
     pub(crate) fn files(&self) -> String {
         self.sh("find /run -printf '%p %y %m %u\\n' | sort").ok().to_owned()

@@ -47,6 +47,16 @@ pub struct Shape {
     pub is_read: bool,
 }
 
+impl Shape {
+    /// All of its lines, as far as a picture without figures has them: the mounts of the two sides too.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let is_side = matches!(self.kind, Kind::Host | Kind::Pinned);
+        let mounts = self.mounts.filter(|_| is_side).map(|mounts| count(mounts, "mount"));
+        let title = std::iter::once(&self.title);
+        title.chain(mounts.as_ref()).chain(&self.lines).cloned().collect()
+    }
+}
+
 /// An arrow between boxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrow {
