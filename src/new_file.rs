@@ -5,13 +5,27 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::unlink;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
 /// What the file `name` is called while it is written.
 pub(crate) fn beside(name: &OsStr) -> OsString {
     [OsStr::new("."), name, OsStr::new(".new")].into_iter().collect()
+}
+
+/// Has the file at `path` have these `bytes` and this `mode`, in one step: it is the old one or the new
+/// one at any time. Nothing is left beside it after a failure.
+///
+/// # Errors
+/// Those of [`write`], and what rename(2) says.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let new = path.with_file_name(beside(path.file_name().unwrap_or_default()));
+    let result = write(&new, bytes, mode).and_then(|()| fs::rename(&new, path));
+    if result.is_err() {
+        let _ = unlink(&new);
+    }
+    result
 }
 
 /// Writes a new file with `bytes` and `mode` at `path`, and to the disk.

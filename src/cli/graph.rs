@@ -119,15 +119,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     // The link stays one.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let Some(name) = path.file_name() else {
+    if path.file_name().is_none() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    };
-    let new = path.with_file_name(new_file::beside(name));
-    let result = new_file::write(&new, bytes, 0o644).and_then(|()| fs::rename(&new, &path));
-    if result.is_err() {
-        let _ = fs::remove_file(&new);
     }
-    result
+    new_file::replace(&path, bytes, 0o644)
 }
 
 /// The object of `--format json`: only ever added to.

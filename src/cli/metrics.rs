@@ -3,7 +3,7 @@
 use crate::cli::{DONE, absolute, failed, print};
 use crate::kernel::flock;
 use crate::message::{Messages, quoted};
-use crate::new_file::{beside, write};
+use crate::new_file;
 use crate::node::metrics::{self, Metric, Type};
 use crate::node::{Depth, Node};
 use crate::verify::facts::Facts;
@@ -188,13 +188,8 @@ impl Textfile {
         // In the very directory that was opened: the way to it may be another user's, who could lead it
         // elsewhere meanwhile.
         let directory = PathBuf::from(format!("/proc/self/fd/{}", lock.as_raw_fd()));
-        let new = directory.join(beside(&self.name));
-        let path = directory.join(&*self.name);
-        let renamed = write(&new, bytes, 0o644).and_then(|()| fs::rename(&new, &path));
-        renamed.map_err(|error| {
-            let _ = fs::remove_file(&new);
-            Error::Write(self.path.clone(), error)
-        })
+        new_file::replace(&directory.join(&*self.name), bytes, 0o644)
+            .map_err(|error| Error::Write(self.path.clone(), error))
     }
 }
 

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, lstat};
 use nix::unistd::unlink;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -57,12 +57,8 @@ pub(super) fn replace(path: &Path, text: &[u8], undo: &mut Undo) -> Result<(), E
     if before.as_deref() == Some(text) {
         return Ok(());
     }
-    let new = new_path(path);
-    let result = new_file::write(&new, text, 0o644).and_then(|()| fs::rename(&new, path));
-    if let Err(error) = result {
-        let _ = unlink(&new);
-        return Err(Error::Act(format!("write {}", quoted(path)), errno(&error)));
-    }
+    new_file::replace(path, text, 0o644)
+        .map_err(|error| Error::Act(format!("write {}", quoted(path)), errno(&error)))?;
     undo.push(match before {
         Some(text) => Step::Restore(path.to_owned(), text),
         None => Step::RemoveFile(path.to_owned()),
